@@ -1,0 +1,132 @@
+// Our own peer, on the public API only. Four modes, the same on both ends:
+//   plain     for await (const message of pull)               await push.send(message)
+//   batches   for await (const batch of pull.batches())       await push.sendMany(messages)
+//   borrowed  the same with { borrow: true }                  await push.sendMany(messages)
+//   sync      pull.receiveManySync({ borrow: true })          push.sendSync(message)
+// The rules that all peers follow are in peer.h.
+import { Pull, Push, Reply, Request } from "../../src/index.ts"
+import {
+  LatencyMeter,
+  PullMeter,
+  ReplyMeter,
+  cpuSeconds,
+  print,
+  released,
+  runPeer,
+  wallMs,
+  type PeerOptions,
+} from "./common.mjs"
+
+/** A broken peer should end with our error, not with the harness's deadline. */
+const TIMEOUT_MS = 30_000
+/** Enough to make the cost of a call vanish, few enough that a batch of small messages stays in the cache. */
+const BATCH_MESSAGES_MAX = 256
+const BATCH_MESSAGES_MIN = 16
+const BATCH_BYTES = 256 * 1024
+
+async function pullBind({ endpoint, count, hwm, mode }: PeerOptions): Promise<void> {
+  await using pull = new Pull({ receiveHighWaterMark: hwm })
+  await pull.bind(endpoint)
+  print({ endpoint: pull.lastEndpoint })
+  const meter = new PullMeter()
+  if (mode === "plain") await pullPlain(pull, meter, count)
+  else if (mode === "sync") pullSync(pull, meter, count)
+  else await pullBatches(pull, meter, count, mode === "borrowed")
+  meter.print()
+}
+
+async function pullPlain(pull: Pull, meter: PullMeter, count: number): Promise<void> {
+  for await (const [part] of pull) {
+    meter.add(1, part!.length)
+    if (meter.total === count) break
+  }
+}
+
+async function pullBatches(pull: Pull, meter: PullMeter, count: number, borrow: boolean): Promise<void> {
+  for await (const batch of pull.batches({ borrow })) {
+    meter.add(batch.length, batchBytes(batch))
+    if (meter.total === count) break
+  }
+}
+
+function pullSync(pull: Pull, meter: PullMeter, count: number): void {
+  while (meter.total < count) {
+    const batch = pull.receiveManySync({ timeout: TIMEOUT_MS, borrow: true })
+    meter.add(batch.length, batchBytes(batch))
+  }
+}
+
+/** Looks at every message: a batch whose messages are never touched would measure less than a user gets. */
+function batchBytes(batch: readonly (readonly Uint8Array[])[]): number {
+  let bytes = 0
+  for (const message of batch) bytes += message[0]!.length
+  return bytes
+}
+
+async function pushConnect({ endpoint, size, count, hwm, mode }: PeerOptions): Promise<void> {
+  const connectAt = wallMs()
+  await using push = new Push({ sendHighWaterMark: hwm })
+  push.connect(endpoint)
+  const payload = Buffer.alloc(size, 1)
+  const cpu = cpuSeconds()
+  if (mode === "plain") for (let i = 0; i < count; i += 1) await push.send(payload)
+  else if (mode === "sync") for (let i = 0; i < count; i += 1) push.sendSync(payload)
+  else await pushBatches(push, payload, count)
+  await released()
+  print({ role: "push", total: count, cpu: cpuSeconds() - cpu, connectAt })
+}
+
+async function pushBatches(push: Push, payload: Buffer, count: number): Promise<void> {
+  const fitting = Math.floor(BATCH_BYTES / Math.max(payload.length, 1))
+  const length = Math.min(BATCH_MESSAGES_MAX, Math.max(BATCH_MESSAGES_MIN, fitting))
+  const batch = Array.from({ length }, () => payload)
+  let left = count
+  for (; left >= length; left -= length) await push.sendMany(batch)
+  if (left > 0) await push.sendMany(batch.slice(0, left))
+}
+
+async function repBind({ endpoint, count, warmup, mode }: PeerOptions): Promise<void> {
+  await using reply = new Reply()
+  await reply.bind(endpoint)
+  print({ endpoint: reply.lastEndpoint })
+  const meter = new ReplyMeter(count, warmup)
+  if (mode === "sync") {
+    do reply.sendSync(reply.receiveSync({ timeout: TIMEOUT_MS }))
+    while (meter.more())
+  } else {
+    for await (const message of reply) {
+      await reply.send(message)
+      if (!meter.more()) break
+    }
+  }
+  await released()
+  meter.print()
+}
+
+async function reqConnect({ endpoint, size, count, warmup, mode }: PeerOptions): Promise<void> {
+  await using request = new Request()
+  request.connect(endpoint)
+  const payload = Buffer.alloc(size, 1)
+  const meter = new LatencyMeter(count, warmup)
+  for (let i = 0; i < count + warmup; i += 1) {
+    const start = performance.now()
+    let reply: readonly Uint8Array[]
+    if (mode === "sync") {
+      request.sendSync(payload)
+      reply = request.receiveSync({ timeout: TIMEOUT_MS })
+    } else {
+      await request.send(payload)
+      reply = await request.receive()
+    }
+    meter.add(performance.now() - start)
+    if (reply[0]!.length !== size) throw new Error("the reply has the wrong size")
+  }
+  meter.print()
+}
+
+await runPeer({
+  "pull-bind": pullBind,
+  "push-connect": pushConnect,
+  "rep-bind": repBind,
+  "req-connect": reqConnect,
+})

@@ -1,0 +1,365 @@
+// One native context per JavaScript thread: its wake-up, its turns, the memory it is lent, and the
+// dispatch of what it reports to the sockets.
+
+import { errnoError, zmqError } from "./errors.ts";
+import {
+  ARENA_BYTES_DEFAULT,
+  ARENA_BYTES_MAX,
+  ContextRecord,
+  ContextStatsRecord,
+  EventKind,
+  EventRecord,
+  EVENTS_BATCH,
+  TICK_EVENTS,
+  TICK_MORE,
+  TICK_STARVED,
+} from "./ffi/abi.generated.ts";
+import { load, type Native } from "./ffi/native.ts";
+import { readCounters, writeAddress } from "./ffi/records.ts";
+import { type NetworkAddress } from "./endpoint.ts";
+import { Wake } from "./wake.ts";
+
+/** MiB that one context may take from the system for messages (not for JavaScript's buffers). */
+const MEMORY_MIB_DEFAULT = 4096;
+
+/** Milliseconds of work after which the rest of the program gets its turn. */
+const TURN_BUDGET_MS = 0.5;
+
+/** Operations between two looks at the clock, which costs as much as sending a message. */
+const OPERATIONS_PER_LOOK = 64;
+
+/** What the context tells a socket. */
+export interface Dispatch {
+  /** What it waited for has come: interest bits. */
+  onReady(interest: number): void;
+  /** Addresses are wanted for a name it connects to. */
+  onResolve(endpoint: number): void;
+  /** Events are waiting for its observers, if it has any. */
+  onEvents: (() => void) | undefined;
+  /** The program was evaluated again (`bun --hot`), or the process ends. */
+  close(): void;
+}
+
+/** Counters of the native side since the context was made; they only grow. */
+export type ContextStats = Record<Exclude<keyof typeof ContextStatsRecord, "bytes">, number>;
+
+export class NativeContext {
+  readonly native: Native;
+  /** Where the native side leaves what does not fit a return value. */
+  readonly record: DataView;
+  /** The memory connections receive into; entries of receive rings are offsets in it. */
+  chunk!: Buffer;
+  /** Buffers lent for large parts, until their message is taken. */
+  readonly lent = new Map<number, Buffer>();
+  readonly #sockets = new Map<number, Dispatch>();
+  readonly #words: Uint32Array;
+  readonly #wake: Wake;
+  #nextBufferId = 1;
+  #viewed = false;
+  #borrowers = 0;
+  #tickScheduled = false;
+  #flushScheduled = false;
+  #operations = OPERATIONS_PER_LOOK;
+  #turnStartedMs = 0;
+  #ended = false;
+
+  constructor() {
+    const { native, contextRecord } = load();
+    this.native = native;
+    const status = native.context_create(MEMORY_MIB_DEFAULT);
+    if (status < 0) throw contextError(status);
+    const memory = contextRecord(ContextRecord.bytes);
+    this.record = new DataView(memory);
+    this.#words = new Uint32Array(memory);
+    this.#lendChunk(ARENA_BYTES_DEFAULT);
+    this.#wake = new Wake(native, () => this.#woken());
+    // Runs at process.exit() and after an uncaught error too; not in a Worker that is terminated.
+    process.on("exit", () => this.end());
+  }
+
+  // -- sockets ----------------------------------------------------------------------------------
+
+  add(socket: number, dispatch: Dispatch): void {
+    if (this.#ended) throw zmqError("ETERM");
+    this.#sockets.set(socket, dispatch);
+    this.#wake.setOpen(true);
+  }
+
+  remove(socket: number): void {
+    this.#sockets.delete(socket);
+    // Queued messages of closed sockets go out without anyone waiting for them.
+    if (this.#sockets.size === 0) this.#wake.setOpen(this.stats().sockets > 0);
+  }
+
+  closeAll(): void {
+    for (const socket of [...this.#sockets.values()]) socket.close();
+  }
+
+  /** Something waits for the native side: the process stays alive. */
+  ref(): void {
+    this.#wake.ref();
+  }
+
+  unref(): void {
+    this.#wake.unref();
+  }
+
+  // -- turns ------------------------------------------------------------------------------------
+
+  /** Lets the native side do what there is to do; returns the TICK_ bits. */
+  turn(): number {
+    const bits = this.native.tick();
+    if (bits === 0) return 0;
+    return this.#after(bits);
+  }
+
+  /**
+   * What was waited for may be there already, and nothing would wake us for it: the events are
+   * looked at in a turn of their own.
+   */
+  wakeIfReady(): void {
+    if (this.native.has_events() === 0 || this.#tickScheduled) return;
+    this.#tickScheduled = true;
+    setImmediate(this.#scheduledTick);
+  }
+
+  /** Sleeps in the native side until something happens; the event loop stands still. */
+  wait(timeoutMs: number): void {
+    this.#after(this.native.wait(timeoutMs));
+  }
+
+  #after(first: number): number {
+    let bits = first;
+    if (bits & TICK_EVENTS) this.#dispatch();
+    if (bits & TICK_STARVED && (this.#viewed || this.#borrowers > 0)) {
+      this.#lendChunk(this.chunk.length);
+      bits |= TICK_MORE;
+    }
+    if (bits & TICK_MORE && !this.#tickScheduled) {
+      this.#tickScheduled = true;
+      setImmediate(this.#scheduledTick);
+    }
+    return bits;
+  }
+
+  readonly #scheduledTick = (): void => {
+    this.#tickScheduled = false;
+    this.#woken();
+  };
+
+  #woken(): void {
+    if (this.#ended) return;
+    this.#startTurn();
+    this.turn();
+    for (const socket of this.#sockets.values()) socket.onEvents?.();
+    if (this.#sockets.size === 0) this.#wake.setOpen(this.stats().sockets > 0);
+  }
+
+  #dispatch(): void {
+    const { native } = this;
+    const words = this.#words;
+    const base = ContextRecord.events.offset / 4;
+    const stride = EventRecord.bytes / 4;
+    for (;;) {
+      const count = native.events();
+      // Copied first: a socket that is told something may make calls that reuse the record.
+      const batch = words.slice(base, base + count * stride);
+      for (let i = 0; i < batch.length; i += stride) {
+        this.#event(batch[i]!, batch[i + 1]!, batch[i + 2]!, batch[i + 3]!);
+      }
+      if (count < EVENTS_BATCH) return;
+    }
+  }
+
+  #event(kind: number, handle: number, a: number, b: number): void {
+    switch (kind) {
+      case EventKind.ready:
+        this.#sockets.get(handle)?.onReady(a);
+        break;
+      case EventKind.buffer:
+        this.#lendBuffer(handle, a, b);
+        break;
+      case EventKind.resolve:
+        this.#sockets.get(a)?.onResolve(handle);
+        break;
+      case EventKind.abandoned:
+        this.lent.delete(a);
+        break;
+    }
+  }
+
+  // -- flush ------------------------------------------------------------------------------------
+
+  /**
+   * Something was queued: hand it to the kernel at the end of this turn of the event loop. The
+   * detour over nextTick is what makes it one flush for a hundred awaited sends.
+   */
+  scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(this.#flushAfterMicrotasks);
+  }
+
+  readonly #flushAfterMicrotasks = (): void => {
+    process.nextTick(this.#flushNow);
+  };
+
+  readonly #flushNow = (): void => {
+    this.#flushScheduled = false;
+    if (!this.#ended) this.native.flush();
+  };
+
+  /** Before the caller waits: what it has queued must not wait with it. */
+  flush(): void {
+    if (this.#flushScheduled) this.native.flush();
+  }
+
+  // -- fairness ---------------------------------------------------------------------------------
+
+  /** Counts one operation; true: this turn has lasted long enough, others wait. */
+  spend(): boolean {
+    this.#operations -= 1;
+    return this.#operations <= 0 && this.#look();
+  }
+
+  /** Counts the operations of a batch. */
+  spendMany(count: number): boolean {
+    this.#operations -= count;
+    return this.#operations <= 0 && this.#look();
+  }
+
+  #look(): boolean {
+    this.#operations = OPERATIONS_PER_LOOK;
+    return performance.now() - this.#turnStartedMs > TURN_BUDGET_MS;
+  }
+
+  /** Resolves after timers, I/O and whatever else is due have had their turn. */
+  yieldTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        this.#startTurn();
+        resolve();
+      });
+    });
+  }
+
+  #startTurn(): void {
+    this.#turnStartedMs = performance.now();
+    this.#operations = OPERATIONS_PER_LOOK;
+  }
+
+  // -- memory -----------------------------------------------------------------------------------
+
+  /** A view of the chunk is about to be handed out: that space is never written again. */
+  view(): void {
+    if (this.#viewed) return;
+    this.#viewed = true;
+    this.native.arena_viewed(1);
+  }
+
+  /** Views are handed out that are returned with `giveBack`. */
+  borrow(): void {
+    this.#borrowers += 1;
+    this.native.arena_viewed(1);
+  }
+
+  giveBack(chunk: Buffer): void {
+    // Views into an earlier chunk are no concern of ours: it is not received into any more.
+    if (chunk !== this.chunk) return;
+    this.#borrowers -= 1;
+    if (this.#borrowers === 0 && !this.#viewed) this.native.arena_viewed(0);
+  }
+
+  get chunkBytes(): number {
+    return this.chunk.length;
+  }
+
+  /** Bytes; a larger chunk means longer batches. */
+  set chunkBytes(bytes: number) {
+    this.#lendChunk(Math.min(bytes, ARENA_BYTES_MAX));
+  }
+
+  #lendChunk(bytes: number): void {
+    const chunk = Buffer.allocUnsafeSlow(bytes);
+    const status = this.native.arena_lend(chunk, bytes);
+    // Out of memory for what is unread: the old chunk stays, and nothing is received meanwhile.
+    if (status < 0) return;
+    this.chunk = chunk;
+    this.#viewed = false;
+    this.#borrowers = 0;
+  }
+
+  #lendBuffer(session: number, bytes: number, held: number): void {
+    const buffer = allocate(bytes);
+    if (buffer === undefined) return;
+    const before = this.lent.get(held);
+    if (before) {
+      before.copy(buffer);
+      this.lent.delete(held);
+    }
+    const id = this.#nextBufferId;
+    this.#nextBufferId = id === 0x0fffffff ? 1 : id + 1;
+    this.lent.set(id, buffer);
+    if (this.native.buffer_lend(session, buffer, bytes, id) < 0) this.lent.delete(id);
+  }
+
+  // -- addresses and numbers --------------------------------------------------------------------
+
+  /** Puts addresses where bind, connect and endpoint_resolved read them. */
+  writeAddresses(addresses: readonly NetworkAddress[]): void {
+    addresses.forEach((address, index) => writeAddress(this.record, index, address));
+  }
+
+  stats(): ContextStats {
+    this.native.context_stats();
+    const base = ContextRecord.stats.offset;
+    return readCounters(this.record, ContextStatsRecord, base) as ContextStats;
+  }
+
+  // -- the end ----------------------------------------------------------------------------------
+
+  /** Closes every socket and gives queued messages their linger time. Nothing runs after it. */
+  end(): void {
+    if (this.#ended) return;
+    this.closeAll();
+    this.#ended = true;
+    this.#wake.stop();
+    while (this.stats().sockets > 0) {
+      // Linger ends with a deadline of the native side, so this does too.
+      const bits = this.native.wait(-1);
+      if (bits & TICK_EVENTS) this.#dispatch();
+      if (bits & TICK_STARVED) this.#lendChunk(this.chunk.length);
+    }
+    this.native.context_destroy();
+  }
+}
+
+/** A peer decides the size, within maxMessageSize: no memory for it ends its connection at most. */
+function allocate(bytes: number): Buffer | undefined {
+  try {
+    return Buffer.allocUnsafeSlow(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function contextError(status: number): Error {
+  return errnoError(status, {
+    text: "io_uring is not available",
+    advice:
+      "This version needs Linux 6.1 with io_uring allowed: containers often forbid it " +
+      "(seccomp), and kernel.io_uring_disabled must be 0.",
+  });
+}
+
+const slot = Symbol.for(`monocoque.context:${import.meta.path}`);
+const holder = globalThis as unknown as Record<symbol, NativeContext | undefined>;
+
+// `bun --hot` evaluates the program again in the same process. Its sockets are made anew, so the
+// ones of the evaluation before are closed, or their ports would be taken.
+holder[slot]?.closeAll();
+
+/** This thread's context, made at first use. */
+export function nativeContext(): NativeContext {
+  return (holder[slot] ??= new NativeContext());
+}

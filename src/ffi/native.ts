@@ -1,0 +1,120 @@
+// The only file that imports "bun:ffi": loads the library, checks that it was built from the same
+// description as this code, and gives typed calls and views of shared memory to the rest.
+
+import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
+import { FINGERPRINT, functions } from "./abi.generated.ts";
+import { findLibrary } from "./library.ts";
+
+/** Memory that is passed for the length of one call. */
+export type Memory = NodeJS.TypedArray | null;
+
+/** The library's functions, without their prefix. They take this thread's context. */
+export interface Native {
+  context_create(memoryMib: number): number;
+  context_destroy(): void;
+  context_stats(): void;
+  wake_descriptor(): number;
+  wake_duplicate(): number;
+  wake_drain(): void;
+  arena_lend(chunk: Memory, bytes: number): number;
+  arena_viewed(viewed: number): void;
+  tick(): number;
+  flush(): void;
+  wait(timeoutMs: number): number;
+  has_events(): number;
+  events(): number;
+  socket_open(type: number): number;
+  socket_close(socket: number, lingerMs: number): number;
+  socket_bind(socket: number): number;
+  socket_unbind(socket: number, endpoint: number, lingerMs: number): number;
+  socket_connect(socket: number, named: number): number;
+  socket_disconnect(socket: number, endpoint: number, lingerMs: number): number;
+  socket_ready(socket: number): number;
+  socket_want(socket: number, interest: number): number;
+  endpoint_resolved(endpoint: number, count: number): number;
+  /** `part` must be a typed array: a number would be taken for an address. */
+  send(socket: number, part: NodeJS.TypedArray, bytes: number, flags: number): number;
+  commit(): void;
+  fill(socket: number): number;
+  copy(socket: number, position: number, target: Memory, bytes: number): number;
+  /** The buffer must stay referenced and in place until its message is taken. */
+  buffer_lend(session: number, buffer: Memory, bytes: number, id: number): number;
+  monitor(socket: number, listen: number): number;
+  monitor_next(socket: number): number;
+  probe_fill(record: number, target: Memory): number;
+  probe_check(record: number, source: Memory): number;
+  probe_signature(a: number, b: number, c: Memory, d: number): number;
+}
+
+interface Loaded {
+  native: Native;
+  contextRecord(bytes: number): ArrayBuffer;
+  socketShared(socket: number, bytes: number): ArrayBuffer;
+}
+
+let loaded: Loaded | undefined;
+let failure: Error | undefined;
+
+/** Loads the library at first use; every later call throws the same error if that failed. */
+export function load(): Loaded {
+  if (loaded) return loaded;
+  if (failure) throw failure;
+  try {
+    loaded = open();
+    return loaded;
+  } catch (error) {
+    failure = error as Error;
+    throw error;
+  }
+}
+
+function open(): Loaded {
+  const { path, tried } = findLibrary();
+  if (path === undefined) {
+    throw new Error(
+      `monocoque: the native library was not found. Tried: ${tried.join(", ")}. ` +
+        "In a checkout run `npm run build`; elsewhere reinstall the package.",
+    );
+  }
+  const symbols = openLibrary(path);
+  const call = symbols as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const native: Record<string, unknown> = {};
+  for (const name of Object.keys(functions)) {
+    native[name.slice("monocoque_".length)] = call[name];
+  }
+  return {
+    native: native as unknown as Native,
+    contextRecord: (bytes) => view(symbols.monocoque_context_record(), bytes),
+    socketShared: (socket, bytes) => view(symbols.monocoque_socket_shared(socket), bytes),
+  };
+}
+
+function openLibrary(path: string) {
+  // The fingerprint alone first: the other functions may not even exist in a stale library.
+  const { monocoque_fingerprint } = functions;
+  let fingerprint: number;
+  try {
+    // Never closed: a call after that would be a segmentation fault.
+    fingerprint = dlopen(path, { monocoque_fingerprint }).symbols.monocoque_fingerprint();
+  } catch (cause) {
+    throw new Error(`monocoque: ${path} could not be loaded: ${reasonOf(cause)}`, { cause });
+  }
+  if (fingerprint !== FINGERPRINT) {
+    throw new Error(
+      `monocoque: ${path} was built from another version of zig/abi.zig than ` +
+        `src/ffi/abi.generated.ts (${fingerprint} and ${FINGERPRINT}). Run \`npm run build\`, ` +
+        "which writes both, or reinstall the package.",
+    );
+  }
+  return dlopen(path, functions).symbols;
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Memory that belongs to the library, seen for as long as its owner lives. */
+function view(pointer: unknown, bytes: number): ArrayBuffer {
+  if (pointer === null) throw new Error("monocoque: the context of this thread is gone");
+  return toArrayBuffer(pointer as Pointer, 0, bytes);
+}

@@ -1,0 +1,72 @@
+// A call that waits: for a message, for room, for a bind. It ends with a value, a timeout (EAGAIN),
+// its AbortSignal, or the socket. Whatever ends it, the I/O goes on and the socket stays good.
+
+import { zmqError } from "./errors.ts";
+import { validateTimeout } from "./options.ts";
+
+/** How a waiting call can be cut short. */
+export interface WaitOptions {
+  /** Rejects with the signal's reason when it is aborted. Nothing is lost by that. */
+  signal?: AbortSignal;
+  /** Milliseconds, 0 not to wait, -1 for ever; the default is the socket's own timeout option. */
+  timeout?: number;
+}
+
+export class Wait<T> {
+  readonly promise: Promise<T>;
+  /** What is tried again each time the socket is ready; undefined: not yet. */
+  readonly attempt: () => T | undefined;
+  #resolve!: (value: T) => void;
+  #reject!: (reason: unknown) => void;
+  #timer: Timer | undefined;
+  #signal: AbortSignal | undefined;
+  readonly #onEnd: (wait: Wait<T>) => void;
+
+  constructor(attempt: () => T | undefined, onEnd: (wait: Wait<T>) => void) {
+    this.attempt = attempt;
+    this.#onEnd = onEnd;
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** Sets the limits of the wait. `endpoint` goes into the error. */
+  limit(timeoutMs: number, signal: AbortSignal | undefined, endpoint: string | undefined): void {
+    if (timeoutMs >= 0) {
+      this.#timer = setTimeout(() => this.reject(timeoutError(endpoint)), timeoutMs);
+    }
+    if (signal) {
+      this.#signal = signal;
+      signal.addEventListener("abort", this.#onAbort, { once: true });
+    }
+  }
+
+  resolve(value: T): void {
+    this.#end();
+    this.#resolve(value);
+  }
+
+  reject(reason: unknown): void {
+    this.#end();
+    this.#reject(reason);
+  }
+
+  readonly #onAbort = (): void => this.reject(this.#signal?.reason);
+
+  #end(): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#onEnd(this);
+  }
+}
+
+export function timeoutError(endpoint: string | undefined): Error {
+  return zmqError("EAGAIN", endpoint === undefined ? {} : { endpoint });
+}
+
+/** Milliseconds to wait: the call's own, else the socket's. */
+export function timeoutOf(options: WaitOptions | undefined, socketMs: number): number {
+  const own = options?.timeout;
+  return own === undefined ? socketMs : validateTimeout(own);
+}

@@ -1,0 +1,235 @@
+//! Everything that crosses into TypeScript: records, constants, status codes and signatures. The
+//! generator (abi_gen.zig) walks this file and writes src/ffi/abi.generated.ts; a fingerprint of
+//! all of it is compared when the library is loaded.
+//!
+//! Records hold fixed-width integers and byte arrays only: no pointers, no usize, no bool, no
+//! implicit padding. Memory that is shared belongs to Zig; a pointer that TypeScript passes is
+//! valid for the length of one call, except where a function's comment says otherwise.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+const constants = @import("constants.zig");
+const contexts = @import("context.zig");
+const monitor = @import("core/monitor.zig");
+const options = @import("options.zig");
+const receive_ring = @import("core/receive_ring.zig");
+const sockets = @import("socket/socket.zig");
+
+/// What a call returns: 0 or a count, or one of these. Linux's errno negated; libzmq's own numbers
+/// for what Linux has none.
+pub const Status = enum(i32) {
+    OK = 0,
+    EPERM = -1,
+    ENOENT = -2,
+    EIO = -5,
+    EBADF = -9,
+    EAGAIN = -11,
+    ENOMEM = -12,
+    EACCES = -13,
+    EINVAL = -22,
+    EMFILE = -24,
+    ENAMETOOLONG = -36,
+    ENOTDIR = -20,
+    ENOSYS = -38,
+    ENOTSUP = -95,
+    EAFNOSUPPORT = -97,
+    EADDRINUSE = -98,
+    EADDRNOTAVAIL = -99,
+    ENOBUFS = -105,
+    EFSM = -156384763,
+    _,
+};
+
+/// Flags of `send`.
+pub const send_more: u32 = 1;
+/// The payload stays valid until `commit`.
+pub const send_hold: u32 = 2;
+
+/// Bits of `want` and of a ready event.
+pub const interest_readable: u32 = 1;
+pub const interest_writable: u32 = 2;
+
+/// Bits that `tick` and `wait` return.
+pub const tick_more: u32 = 1;
+pub const tick_events: u32 = 2;
+pub const tick_starved: u32 = 4;
+
+pub const entry_more = receive_ring.flag_more;
+pub const entry_arena = receive_ring.flag_arena;
+pub const entry_lent = receive_ring.flag_lent;
+pub const ring_entries: u32 = receive_ring.entries;
+
+pub const arena_bytes_default: u32 = constants.arena_bytes_default;
+pub const arena_bytes_max: u32 = constants.arena_bytes_max;
+pub const gather_bytes_min: u32 = constants.gather_bytes_min;
+
+pub const addresses_max = 8;
+pub const events_batch = 64;
+
+pub const EventKind = contexts.Event.Kind;
+pub const MonitorEventType = monitor.EventType;
+pub const Reason = monitor.Reason;
+
+/// A network address in neutral form; the library makes the sockaddr.
+pub const AddressRecord = extern struct {
+    /// 1 unix, 2 IPv4, 10 IPv6.
+    family: u32 = 0,
+    port: u32 = 0,
+    scope: u32 = 0,
+    /// Bytes of `data`: 4, 16, or the path (an abstract name begins with a zero byte).
+    data_bytes: u32 = 0,
+    data: [108]u8 = @splat(0),
+};
+
+pub const ContextStats = extern struct {
+    system_calls: u64 = 0,
+    receives: u64 = 0,
+    sends: u64 = 0,
+    wakeups: u64 = 0,
+    ticks: u64 = 0,
+    late_completions: u64 = 0,
+    spilled_bytes: u64 = 0,
+    memory_mapped_bytes: u64 = 0,
+    memory_live_bytes: u64 = 0,
+    memory_live_blocks: u64 = 0,
+    memory_allocations: u64 = 0,
+    memory_system_calls: u64 = 0,
+    memory_refused: u64 = 0,
+    sockets: u32 = 0,
+    sessions: u32 = 0,
+    listeners: u32 = 0,
+    timers: u32 = 0,
+};
+
+/// One per context: where calls leave what does not fit their return value.
+pub const ContextRecord = extern struct {
+    /// The handle a call made.
+    result: u32 = 0,
+    /// Bytes of `text`.
+    text_bytes: u32 = 0,
+    /// The endpoint that a bind really got.
+    text: [128]u8 = @splat(0),
+    addresses: [addresses_max]AddressRecord = @splat(.{}),
+    events: [events_batch]contexts.Event = @splat(.{}),
+    monitor_event: monitor.Event = .{},
+    stats: ContextStats = .{},
+};
+
+pub const records = .{
+    .Address = AddressRecord,
+    .Context = ContextRecord,
+    .ContextStats = ContextStats,
+    .Event = contexts.Event,
+    .MonitorEvent = monitor.Event,
+    .Entry = receive_ring.Entry,
+    .Cursor = receive_ring.Cursor,
+    .Socket = sockets.Record,
+    .SocketOptions = options.SocketOptions,
+    .Shared = sockets.Shared,
+};
+
+pub const enums = .{
+    .Status = Status,
+    .SocketType = sockets.Type,
+    .EventKind = EventKind,
+    .MonitorEventType = MonitorEventType,
+    .Reason = Reason,
+};
+
+pub const numbers = .{
+    .SEND_MORE = send_more,
+    .SEND_HOLD = send_hold,
+    .INTEREST_READABLE = interest_readable,
+    .INTEREST_WRITABLE = interest_writable,
+    .TICK_MORE = tick_more,
+    .TICK_EVENTS = tick_events,
+    .TICK_STARVED = tick_starved,
+    .ENTRY_MORE = entry_more,
+    .ENTRY_ARENA = entry_arena,
+    .ENTRY_LENT = entry_lent,
+    .RING_ENTRIES = ring_entries,
+    .ARENA_BYTES_DEFAULT = arena_bytes_default,
+    .ARENA_BYTES_MAX = arena_bytes_max,
+    .GATHER_BYTES_MIN = gather_bytes_min,
+    .ADDRESSES_MAX = @as(u32, addresses_max),
+    .EVENTS_BATCH = @as(u32, events_batch),
+};
+
+const Bytes = ?[*]u8;
+
+/// Every function the library exports, by name without its prefix. All belong to the calling
+/// thread's context.
+pub const functions = .{
+    // First call: anything else may have another shape in another build.
+    .fingerprint = fn () callconv(.c) u32,
+    // Makes this thread's context.
+    .context_create = fn (memory_mib: u32) callconv(.c) i32,
+    .context_destroy = fn () callconv(.c) void,
+    .context_record = fn () callconv(.c) ?*ContextRecord,
+    .context_stats = fn () callconv(.c) void,
+    .wake_descriptor = fn () callconv(.c) i32,
+    // A descriptor of its own for whoever closes what it is given.
+    .wake_duplicate = fn () callconv(.c) i32,
+    // Takes the pending wake-up off, where nobody reads the descriptor.
+    .wake_drain = fn () callconv(.c) void,
+    // The chunk is ours until another one is lent.
+    .arena_lend = fn (chunk: Bytes, bytes: u32) callconv(.c) i32,
+    // Whether views into the chunk are about: then what is used of it is not written again.
+    .arena_viewed = fn (viewed: u32) callconv(.c) void,
+    .tick = fn () callconv(.c) u32,
+    .flush = fn () callconv(.c) void,
+    .wait = fn (timeout_ms: i32) callconv(.c) u32,
+    .has_events = fn () callconv(.c) u32,
+    .events = fn () callconv(.c) u32,
+    .socket_open = fn (socket_type: u32) callconv(.c) i32,
+    .socket_shared = fn (socket: u32) callconv(.c) ?*sockets.Shared,
+    .socket_close = fn (socket: u32, linger_ms: i32) callconv(.c) i32,
+    .socket_bind = fn (socket: u32) callconv(.c) i32,
+    .socket_unbind = fn (socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32,
+    .socket_connect = fn (socket: u32, named: u32) callconv(.c) i32,
+    .socket_disconnect = fn (socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32,
+    .socket_ready = fn (socket: u32) callconv(.c) u32,
+    .socket_want = fn (socket: u32, interest: u32) callconv(.c) i32,
+    .endpoint_resolved = fn (endpoint: u32, count: u32) callconv(.c) i32,
+    .send = fn (socket: u32, part: Bytes, bytes: u32, flags: u32) callconv(.c) i32,
+    .commit = fn () callconv(.c) void,
+    .fill = fn (socket: u32) callconv(.c) i32,
+    .copy = fn (socket: u32, position: u32, target: Bytes, bytes: u32) callconv(.c) i32,
+    // The buffer is ours until its message is taken or it is reported as abandoned.
+    .buffer_lend = fn (session: u32, buffer: Bytes, bytes: u32, id: u32) callconv(.c) i32,
+    .monitor = fn (socket: u32, listen: u32) callconv(.c) i32,
+    .monitor_next = fn (socket: u32) callconv(.c) i32,
+    // Tests: fill a record with a pattern, and tell whether it holds that pattern.
+    .probe_fill = fn (record: u32, target: Bytes) callconv(.c) u32,
+    .probe_check = fn (record: u32, source: Bytes) callconv(.c) u32,
+    // Tests: extreme values through every argument width.
+    .probe_signature = fn (a: u32, b: i32, c: Bytes, d: u32) callconv(.c) u32,
+};
+
+comptime {
+    for (@typeInfo(@TypeOf(records)).@"struct".fields) |field| check_record(@field(records, field.name));
+}
+
+/// Fixed widths, no padding: what TypeScript reads at an offset is what Zig wrote there.
+fn check_record(comptime T: type) void {
+    const info = @typeInfo(T).@"struct";
+    assert(info.layout == .@"extern");
+    var end: usize = 0;
+    for (info.fields) |field| {
+        assert(@offsetOf(T, field.name) == end);
+        end += @sizeOf(field.type);
+        check_field(field.type);
+    }
+    assert(end == @sizeOf(T));
+}
+
+fn check_field(comptime T: type) void {
+    switch (@typeInfo(T)) {
+        .int => |int| assert(T != usize and T != isize and int.bits % 8 == 0),
+        .@"enum" => |info| check_field(info.tag_type),
+        .array => |array| check_field(array.child),
+        .@"struct" => check_record(T),
+        else => @compileError("may not cross: " ++ @typeName(T)),
+    }
+}

@@ -1,0 +1,411 @@
+//! The C-callable functions: check what came in, resolve the handle, call, return a status. No
+//! logic. Each thread has its own context; a call without one finds nothing and says EBADF.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+const abi = @import("abi.zig");
+const abi_fingerprint = @import("abi_fingerprint.zig");
+const Address = @import("io/address.zig").Address;
+const contexts = @import("context.zig");
+const Slabs = @import("stdx/slab.zig").Slabs;
+const sockets = @import("socket/socket.zig");
+const Status = abi.Status;
+const Uring = @import("io/uring.zig").Uring;
+const constants = @import("constants.zig");
+
+const Context = contexts.ContextType(Uring);
+const allocator = std.heap.c_allocator;
+
+/// A thread's context with what only the way in and out of it needs.
+const Owner = struct {
+    uring: Uring,
+    context: Context,
+    record: abi.ContextRecord = .{},
+    ticks: u64 = 0,
+    /// Parts of the message being sent lie in the caller's memory until it is complete.
+    borrowing: bool = false,
+};
+
+threadlocal var current: ?*Owner = null;
+
+/// Runs `owner_gone` when a thread ends: a Worker's terminate() runs no JavaScript.
+var thread_key: std.c.pthread_key_t = 0;
+var thread_key_state: std.atomic.Value(u32) = .init(0);
+
+fn thread_key_ready() bool {
+    // 0: nobody has made the key, 1: somebody does, 2: it is there, 3: it cannot be had.
+    while (true) switch (thread_key_state.load(.acquire)) {
+        0 => if (thread_key_state.cmpxchgStrong(0, 1, .acquire, .acquire) == null) {
+            const made = std.c.pthread_key_create(&thread_key, owner_gone) == .SUCCESS;
+            thread_key_state.store(if (made) 2 else 3, .release);
+        },
+        1 => std.atomic.spinLoopHint(),
+        2 => return true,
+        else => return false,
+    };
+}
+
+fn owner_gone(value: *anyopaque) callconv(.c) void {
+    const owner: *Owner = @ptrCast(@alignCast(value));
+    destroy(owner);
+}
+
+fn destroy(owner: *Owner) void {
+    owner.context.deinit();
+    owner.uring.deinit();
+    allocator.destroy(owner);
+}
+
+fn status(failure: anyerror) i32 {
+    return @intFromEnum(@as(Status, switch (failure) {
+        error.WouldBlock => .EAGAIN,
+        error.WrongState => .EFSM,
+        error.NotSupported => .ENOTSUP,
+        error.OutOfMemory => .ENOMEM,
+        error.TooMany => .EMFILE,
+        error.UnknownHandle => .EBADF,
+        error.AddressInUse => .EADDRINUSE,
+        error.AddressNotAvailable => .EADDRNOTAVAIL,
+        error.AddressFamilyNotSupported => .EAFNOSUPPORT,
+        error.PermissionDenied => .EACCES,
+        error.NoSuchPath => .ENOENT,
+        error.NotADirectory => .ENOTDIR,
+        error.NameTooLong => .ENAMETOOLONG,
+        error.DescriptorsExhausted => .EMFILE,
+        error.SystemResources => .ENOBUFS,
+        error.InvalidArgument => .EINVAL,
+        error.Unsupported => .ENOSYS,
+        else => .EIO,
+    }));
+}
+
+const bad_handle = @intFromEnum(Status.EBADF);
+const invalid = @intFromEnum(Status.EINVAL);
+
+fn slice(pointer: ?[*]u8, bytes: u32) []u8 {
+    // An empty typed array may have no memory at all.
+    if (bytes == 0) return &.{};
+    return (pointer orelse return &.{})[0..bytes];
+}
+
+pub fn fingerprint() callconv(.c) u32 {
+    return abi_fingerprint.value;
+}
+
+pub fn context_create(memory_mib: u32) callconv(.c) i32 {
+    if (current != null) return @intFromEnum(Status.OK);
+    if (!thread_key_ready()) return @intFromEnum(Status.ENOMEM);
+    const owner = allocator.create(Owner) catch return @intFromEnum(Status.ENOMEM);
+    owner.* = .{ .uring = undefined, .context = undefined };
+    owner.uring.init() catch |failure| {
+        allocator.destroy(owner);
+        return status(failure);
+    };
+    const seed = owner.uring.now_ns() ^ @intFromPtr(owner);
+    const memory_bytes = @as(u64, memory_mib) * 1024 * 1024;
+    owner.context.init(allocator, &owner.uring, memory_bytes, seed);
+    if (std.c.pthread_setspecific(thread_key, owner) != 0) {
+        destroy(owner);
+        return @intFromEnum(Status.ENOMEM);
+    }
+    current = owner;
+    return @intFromEnum(Status.OK);
+}
+
+pub fn context_destroy() callconv(.c) void {
+    const owner = current orelse return;
+    current = null;
+    _ = std.c.pthread_setspecific(thread_key, null);
+    destroy(owner);
+}
+
+pub fn context_record() callconv(.c) ?*abi.ContextRecord {
+    const owner = current orelse return null;
+    return &owner.record;
+}
+
+pub fn context_stats() callconv(.c) void {
+    const owner = current orelse return;
+    const context = &owner.context;
+    const counters = &owner.uring.counters;
+    const slabs = &context.resources.slabs;
+    owner.record.stats = .{
+        .system_calls = counters.system_calls,
+        .receives = counters.receives,
+        .sends = counters.sends,
+        .wakeups = counters.wakeups,
+        .ticks = owner.ticks,
+        .late_completions = context.late_completions,
+        .spilled_bytes = context.resources.arena.spilled_bytes,
+        .memory_mapped_bytes = slabs.system_bytes,
+        .memory_live_bytes = slabs.live_bytes,
+        .memory_live_blocks = slabs.live_blocks,
+        .memory_allocations = slabs.allocations_total,
+        .memory_system_calls = slabs.system_calls_total,
+        .memory_refused = slabs.budget_refused + slabs.system_refused,
+        .sockets = context.slots.count(),
+        .sessions = context.session_table.count(),
+        .listeners = context.listener_table.count(),
+        .timers = @intCast(context.timers.count),
+    };
+}
+
+pub fn wake_descriptor() callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    return owner.uring.wake_fd();
+}
+
+pub fn wake_duplicate() callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    return owner.uring.wake_duplicate() catch |failure| status(failure);
+}
+
+pub fn wake_drain() callconv(.c) void {
+    const owner = current orelse return;
+    owner.uring.wake_drain();
+}
+
+pub fn arena_lend(chunk: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (bytes < constants.arena_bytes_default or bytes > constants.arena_bytes_max) return invalid;
+    owner.context.lend_arena(slice(chunk, bytes)) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn arena_viewed(viewed: u32) callconv(.c) void {
+    const owner = current orelse return;
+    owner.context.resources.arena.viewed = viewed != 0;
+}
+
+pub fn tick() callconv(.c) u32 {
+    const owner = current orelse return 0;
+    owner.ticks += 1;
+    return @bitCast(owner.context.tick());
+}
+
+pub fn flush() callconv(.c) void {
+    const owner = current orelse return;
+    owner.context.flush();
+}
+
+pub fn wait(timeout_ms: i32) callconv(.c) u32 {
+    const owner = current orelse return 0;
+    owner.ticks += 1;
+    const timeout_ns: ?u64 = if (timeout_ms < 0)
+        null
+    else
+        @as(u64, @intCast(timeout_ms)) * std.time.ns_per_ms;
+    return @bitCast(owner.context.wait(timeout_ns));
+}
+
+pub fn has_events() callconv(.c) u32 {
+    const owner = current orelse return 0;
+    return @intFromBool(owner.context.has_events());
+}
+
+pub fn events() callconv(.c) u32 {
+    const owner = current orelse return 0;
+    var count: u32 = 0;
+    while (count < abi.events_batch) : (count += 1) {
+        owner.record.events[count] = owner.context.next_event() orelse break;
+    }
+    return count;
+}
+
+pub fn socket_open(socket_type: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const known = std.enums.fromInt(sockets.Type, socket_type) orelse return invalid;
+    owner.record.result = owner.context.open(known) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_shared(socket: u32) callconv(.c) ?*sockets.Shared {
+    const owner = current orelse return null;
+    const slot = owner.context.get(socket) orelse return null;
+    return slot.shared;
+}
+
+pub fn socket_close(socket: u32, linger_ms: i32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (owner.context.get(socket) == null) return bad_handle;
+    owner.context.close(socket, linger_ms);
+    return @intFromEnum(Status.OK);
+}
+
+fn read_address(record: *const abi.AddressRecord) error{ InvalidArgument, NameTooLong }!Address {
+    if (record.data_bytes > record.data.len) return error.NameTooLong;
+    const data = record.data[0..record.data_bytes];
+    const port = std.math.cast(u16, record.port) orelse return error.InvalidArgument;
+    return switch (record.family) {
+        std.os.linux.AF.UNIX => Address.unix(data),
+        std.os.linux.AF.INET => if (data.len == 4)
+            .ipv4(data[0..4].*, port)
+        else
+            error.InvalidArgument,
+        std.os.linux.AF.INET6 => if (data.len == 16)
+            .ipv6(data[0..16].*, port, record.scope)
+        else
+            error.InvalidArgument,
+        else => error.InvalidArgument,
+    };
+}
+
+pub fn socket_bind(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const record = &owner.record;
+    const address = read_address(&record.addresses[0]) catch |failure| return status(failure);
+    const endpoint = owner.context.bind(socket, &address) catch |failure| return status(failure);
+    record.result = endpoint;
+    const bound = owner.context.bound_address(endpoint).?;
+    record.text_bytes = @intCast(bound.format_endpoint(&record.text).len);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_unbind(socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (owner.context.unbind(socket, endpoint, linger_ms)) return @intFromEnum(Status.OK);
+    return @intFromEnum(Status.ENOENT);
+}
+
+pub fn socket_connect(socket: u32, named: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const record = &owner.record;
+    if (named != 0) {
+        record.result = owner.context.connect(socket, null) catch |failure| return status(failure);
+        return @intFromEnum(Status.OK);
+    }
+    const address = read_address(&record.addresses[0]) catch |failure| return status(failure);
+    record.result = owner.context.connect(socket, &address) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_disconnect(socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (owner.context.disconnect(socket, endpoint, linger_ms)) return @intFromEnum(Status.OK);
+    return @intFromEnum(Status.ENOENT);
+}
+
+/// What could be done now, as interest bits.
+pub fn socket_ready(socket: u32) callconv(.c) u32 {
+    const owner = current orelse return 0;
+    const slot = owner.context.get(socket) orelse return 0;
+    return @bitCast(sockets.Interest{
+        .readable = slot.socket.readable(),
+        .writable = slot.socket.writable(),
+    });
+}
+
+pub fn socket_want(socket: u32, interest: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    slot.socket.want(@bitCast(interest & (abi.interest_readable | abi.interest_writable)));
+    return @intFromEnum(Status.OK);
+}
+
+pub fn endpoint_resolved(endpoint: u32, count: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    var addresses: [abi.addresses_max]Address = undefined;
+    if (count > addresses.len) return invalid;
+    for (addresses[0..count], owner.record.addresses[0..count]) |*address, *record| {
+        address.* = read_address(record) catch |failure| return status(failure);
+    }
+    if (owner.context.resolved(endpoint, addresses[0..count])) return @intFromEnum(Status.OK);
+    return @intFromEnum(Status.ENOENT);
+}
+
+/// Queues one part. 1: something waits for a flush. Large payloads, which are not worth waiting
+/// for company, are offered to the kernel before this returns.
+pub fn send(socket: u32, part: ?[*]u8, bytes: u32, flags: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const context = &owner.context;
+    const slot = context.get(socket) orelse return bad_handle;
+    const payload = slice(part, bytes);
+    if (payload.len != bytes) return invalid;
+    const more = flags & abi.send_more != 0;
+    const hold = flags & abi.send_hold != 0;
+    const large = payload.len >= constants.send_now_bytes_min;
+    context.send(slot, payload, more, hold or large) catch |failure| return status(failure);
+    if (large and !hold) owner.borrowing = true;
+    if (owner.borrowing and !more) {
+        owner.borrowing = false;
+        context.release_borrowed();
+    }
+    return @intFromBool(!context.resources.dirty.empty());
+}
+
+pub fn commit() callconv(.c) void {
+    const owner = current orelse return;
+    owner.context.release_borrowed();
+}
+
+pub fn fill(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    owner.context.fill(slot) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn copy(socket: u32, position: u32, target: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    if (slot.socket.ring.copy(position, slice(target, bytes))) return @intFromEnum(Status.OK);
+    return invalid;
+}
+
+pub fn buffer_lend(session: u32, buffer: ?[*]u8, bytes: u32, id: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (id == 0) return invalid;
+    if (owner.context.lend_buffer(session, slice(buffer, bytes), id)) {
+        return @intFromEnum(Status.OK);
+    }
+    return @intFromEnum(Status.ENOENT);
+}
+
+pub fn monitor(socket: u32, listen: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    if (listen == 0) {
+        owner.context.monitor_stop(slot);
+        return @intFromEnum(Status.OK);
+    }
+    owner.context.monitor_start(slot) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+/// 1: an event is in the context's record.
+pub fn monitor_next(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    owner.record.monitor_event = owner.context.monitor_next(slot) orelse return 0;
+    return 1;
+}
+
+const probe_records = @typeInfo(@TypeOf(abi.records)).@"struct".fields;
+
+/// Writes 1, 2, 3 … modulo 251 into a record's bytes; returns its size. 0: no such record.
+pub fn probe_fill(record: u32, target: ?[*]u8) callconv(.c) u32 {
+    inline for (probe_records, 0..) |field, index| if (index == record) {
+        const size = @sizeOf(@field(abi.records, field.name));
+        for ((target orelse return 0)[0..size], 0..) |*byte, i| byte.* = @intCast(i % 251 + 1);
+        return size;
+    };
+    return 0;
+}
+
+pub fn probe_check(record: u32, source: ?[*]u8) callconv(.c) u32 {
+    inline for (probe_records, 0..) |field, index| if (index == record) {
+        const size = @sizeOf(@field(abi.records, field.name));
+        for ((source orelse return 0)[0..size], 0..) |byte, i| {
+            if (byte != i % 251 + 1) return 0;
+        }
+        return 1;
+    };
+    return 0;
+}
+
+pub fn probe_signature(a: u32, b: i32, c: ?[*]u8, d: u32) callconv(.c) u32 {
+    const low: u32 = @truncate(@intFromPtr(c));
+    const high: u32 = @truncate(@intFromPtr(c) >> 32);
+    return a +% @as(u32, @bitCast(b)) *% 3 +% low *% 5 +% high *% 7 +% d *% 11;
+}

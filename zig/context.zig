@@ -1,0 +1,833 @@
+//! A context owns everything: the I/O back end, the memory, sockets, sessions, listeners, timers.
+//! One per thread; its owner calls `tick` when the back end's wake descriptor is readable, and is
+//! never called back.
+//!
+//!     tick:  completions ─▶ timers ─▶ receive ─▶ flush ─▶ arm the deadline ─▶ may we sleep?
+//!
+//! What the owner has to know or do is collected with `next_event`.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const Allocator = std.mem.Allocator;
+
+const Address = @import("io/address.zig").Address;
+const constants = @import("constants.zig");
+const DeadlineHeap = @import("stdx/deadline_heap.zig").DeadlineHeap;
+const HandleTable = @import("stdx/handle_table.zig").HandleTable;
+const io_module = @import("io/io.zig");
+const List = @import("stdx/intrusive_list.zig").List;
+const Listener = @import("net/listener.zig").Listener;
+const monitor = @import("core/monitor.zig");
+const Pipe = @import("core/pipe.zig").Pipe;
+const Prng = @import("stdx/prng.zig").Prng;
+const Reason = monitor.Reason;
+const Resources = @import("core/pipe.zig").Resources;
+const sessions = @import("core/session.zig");
+const Outcome = sessions.Outcome;
+const Slabs = @import("stdx/slab.zig").Slabs;
+const sockets = @import("socket/socket.zig");
+const Socket = sockets.Socket;
+const SocketType = @import("zmtp/socket_type.zig").SocketType;
+const time = @import("stdx/time.zig");
+const Timer = @import("net/timer.zig").Timer;
+
+/// What the owner is told; `kind` says what the numbers are.
+pub const Event = extern struct {
+    kind: Kind = .none,
+    handle: u32 = 0,
+    a: u32 = 0,
+    b: u32 = 0,
+
+    pub const Kind = enum(u32) {
+        none = 0,
+        /// Socket `handle`: what it waited for has come, `a` is an Interest.
+        ready,
+        /// Session `handle` wants a buffer of `a` bytes; it begins with the contents of the lent
+        /// buffer `b`, 0 for none.
+        buffer,
+        /// Session `handle` of socket `a` wants the addresses of its name.
+        resolve,
+        /// The lent buffer `a` is not needed any more.
+        abandoned,
+        _,
+    };
+};
+
+/// What a tick left to be done.
+pub const Status = packed struct(u32) {
+    /// Call tick again, after yielding to others: it is not safe to sleep.
+    more: bool = false,
+    /// Events are waiting.
+    events: bool = false,
+    /// Nothing can be received until the owner lends another chunk or takes messages.
+    starved: bool = false,
+    _: u29 = 0,
+};
+
+pub const OpenError = error{ OutOfMemory, TooMany };
+pub const BindError = io_module.BindError || error{ OutOfMemory, TooMany, UnknownHandle };
+
+pub fn ContextType(comptime IO: type) type {
+    return struct {
+        const Context = @This();
+        pub const Session = sessions.SessionType(IO);
+
+        pub const Slot = struct {
+            socket: Socket,
+            shared: *sockets.Shared,
+            sessions: List(Session, .socket_link) = .{},
+            listeners: List(Listener, .socket_link) = .{},
+            linger: Timer,
+            /// Closed by its owner; waits for its sessions to send what is queued.
+            closing: bool = false,
+        };
+
+        allocator: Allocator,
+        io: *IO,
+        resources: Resources,
+        slots: HandleTable(Slot, .{ .chunk_slots = 16 }),
+        session_table: HandleTable(Session, .{ .chunk_slots = 16 }),
+        listener_table: HandleTable(Listener, .{ .chunk_slots = 16 }),
+        timers: DeadlineHeap(Timer, .node) = .{},
+        /// Sessions that may have bytes to receive.
+        readable: List(Session, .readable_link) = .{},
+        /// Sessions that want something of the owner.
+        requests: List(Session, .request_link) = .{},
+        ready: List(Socket, .ready_link) = .{},
+        prng: Prng,
+        monitored: u32 = 0,
+        starved: bool = false,
+        late_completions: u64 = 0,
+
+        pub fn init(
+            context: *Context,
+            allocator: Allocator,
+            io: *IO,
+            memory_bytes_max: u64,
+            seed: u64,
+        ) void {
+            context.* = .{
+                .allocator = allocator,
+                .io = io,
+                .resources = .{ .slabs = .init(memory_bytes_max) },
+                .slots = .init(allocator, constants.sockets_max),
+                .session_table = .init(allocator, constants.sessions_max),
+                .listener_table = .init(allocator, constants.sockets_max),
+                .prng = .init(seed),
+            };
+        }
+
+        /// Closes everything at once, without linger.
+        pub fn deinit(context: *Context) void {
+            while (true) {
+                var slots = context.slots.iterator();
+                const entry = slots.next() orelse break;
+                context.close(entry.handle, 0);
+                if (context.slots.get(entry.handle)) |slot| context.abandon(slot);
+            }
+            assert(context.session_table.count() == 0 and context.listener_table.count() == 0);
+            context.resources.arena.chunk = &.{};
+            assert(context.resources.arena.unreferenced());
+            context.slots.deinit();
+            context.session_table.deinit();
+            context.listener_table.deinit();
+            context.resources.slabs.deinit();
+            context.* = undefined;
+        }
+
+        // -- the turn ---------------------------------------------------------------------------
+
+        pub fn tick(context: *Context) Status {
+            context.io.begin();
+            context.dispatch_completions();
+            context.run_timers();
+            context.resume_sessions();
+            context.receive_pass();
+            context.flush_dirty();
+            context.io.set_deadline(context.timers.nearest_ns()) catch {
+                // No room for the request now: the turn is taken again.
+                _ = context.io.finish();
+                return context.status(true);
+            };
+            const may_sleep = context.io.finish();
+            return context.status(!may_sleep or (!context.readable.empty() and !context.starved));
+        }
+
+        fn status(context: *Context, more: bool) Status {
+            return .{
+                .more = more,
+                .events = context.has_events(),
+                .starved = context.starved,
+            };
+        }
+
+        /// Sleeps until something happens, at most until the deadline; then takes a turn.
+        pub fn wait(context: *Context, timeout_ns: ?u64) Status {
+            if (!context.io.work_is_waiting() and context.readable.empty()) {
+                context.flush_dirty();
+                context.io.begin();
+                context.io.set_deadline(context.timers.nearest_ns()) catch {};
+                context.io.wait(timeout_ns);
+                _ = context.io.finish();
+            }
+            return context.tick();
+        }
+
+        fn dispatch_completions(context: *Context) void {
+            var buffer: [io_module.completions_max]io_module.Completion = undefined;
+            while (true) {
+                const completions = context.io.reap(&buffer);
+                for (completions) |completion| context.dispatch(completion);
+                if (completions.len < buffer.len) return;
+            }
+        }
+
+        fn dispatch(context: *Context, completion: io_module.Completion) void {
+            const token = completion.token;
+            switch (token.operation) {
+                .none, .deadline => return,
+                .accept => return context.accepted(completion),
+                .connect, .readable, .writable => {},
+            }
+            const session = context.session_table.get(token.handle) orelse return context.late();
+            if (session.token(token.operation).epoch != token.epoch) return context.late();
+            const outcome = switch (token.operation) {
+                .connect => session.on_connect(completion.result),
+                .readable => session.on_readable(completion.more),
+                .writable => session.on_writable(),
+                else => unreachable,
+            };
+            context.apply(session, outcome);
+        }
+
+        fn late(context: *Context) void {
+            context.late_completions += 1;
+        }
+
+        fn run_timers(context: *Context) void {
+            if (context.timers.empty()) return;
+            const now_ns = context.io.now_ns();
+            while (context.timers.pop_due(now_ns)) |timer| switch (timer.kind) {
+                .session => {
+                    const session = context.session_table.get(timer.handle).?;
+                    context.on_session_timer(session);
+                },
+                .linger => context.abandon(context.slots.get(timer.handle).?),
+                .session_linger => context.destroy(context.session_table.get(timer.handle).?),
+                .listener => {
+                    const listener = context.listener_table.get(timer.handle).?;
+                    listener.accept(context.io) catch context.retry_accept(listener);
+                },
+            };
+        }
+
+        fn resume_sessions(context: *Context) void {
+            while (context.resources.resumed.pop_front()) |pipe| {
+                const session = context.session_table.get(pipe.session) orelse continue;
+                context.apply(session, session.resume_receiving());
+            }
+        }
+
+        /// Every readable connection gets one system call; the rest goes to the next turn, so
+        /// that one busy peer does not keep the others waiting.
+        fn receive_pass(context: *Context) void {
+            context.starved = false;
+            if (context.readable.empty()) return;
+            if (!context.resources.arena.prepare(&context.resources.slabs)) {
+                context.starved = true;
+                return;
+            }
+            var left = context.readable.count;
+            while (left > 0) : (left -= 1) {
+                const session = context.readable.pop_front() orelse return;
+                if (!session.wants_receive()) continue;
+                const outcome = session.receive();
+                if (outcome.starved) {
+                    // Not its fault: it is the first one of the next turn.
+                    context.readable.push_front(session);
+                    return;
+                }
+                context.apply(session, outcome);
+            }
+        }
+
+        /// Hands over everything that was queued since the last flush.
+        pub fn flush_dirty(context: *Context) void {
+            context.resources.dirty_bytes = 0;
+            while (context.resources.dirty.pop_front()) |pipe| {
+                const session = context.session_table.get(pipe.session) orelse continue;
+                context.apply(session, session.flush());
+            }
+        }
+
+        /// The owner's flush, outside a turn.
+        pub fn flush(context: *Context) void {
+            context.flush_dirty();
+            context.io.submit();
+        }
+
+        // -- what sessions report ---------------------------------------------------------------
+
+        /// The one place where an outcome is acted on. May end the session.
+        fn apply(context: *Context, session: *Session, outcome: Outcome) void {
+            const slot = context.slots.get(session.socket).?;
+            if (outcome.connected) context.on_connected(slot, session);
+            if (outcome.established) context.on_established(slot, session);
+            if (outcome.received) slot.socket.pipe_readable(&session.pipe);
+            if (outcome.writable) slot.socket.pipe_writable(&session.pipe);
+            if (outcome.buffer_wanted and !session.request_link.linked()) {
+                context.requests.push_back(session);
+            }
+            if (outcome.ended) |reason| return context.on_ended(slot, session, reason, outcome);
+            if (session.closing and session.pipe.send.empty()) return context.finish(session);
+            if (session.wants_receive() and !session.readable_link.linked()) {
+                context.readable.push_back(session);
+            }
+        }
+
+        fn on_connected(context: *Context, slot: *Slot, session: *Session) void {
+            const ms = session.options.handshake_interval_ms;
+            if (ms > 0) context.arm(&session.timer, ms) else context.disarm(&session.timer);
+            if (session.kind == .connecting) context.record(slot, session, .connected, .none, 0);
+        }
+
+        fn on_established(context: *Context, slot: *Slot, session: *Session) void {
+            context.disarm(&session.timer);
+            slot.socket.record.connections += 1;
+            context.record(slot, session, .handshake_succeeded, .none, 0);
+            const pipe = &session.pipe;
+            if (!pipe.socket_link.linked() and !session.closing) slot.socket.attach(pipe);
+            if (!pipe.send.empty() and !pipe.dirty_link.linked()) {
+                context.resources.dirty.push_back(pipe);
+            }
+        }
+
+        fn on_ended(
+            context: *Context,
+            slot: *Slot,
+            session: *Session,
+            reason: Reason,
+            outcome: Outcome,
+        ) void {
+            context.disarm(&session.timer);
+            if (session.readable_link.linked()) context.readable.remove(session);
+            if (session.request_link.linked()) context.requests.remove(session);
+            const socket = &slot.socket;
+            context.count_lost(slot, session);
+            switch (outcome.phase) {
+                .none => {},
+                .connecting => context.record(slot, session, .connect_failed, reason, 0),
+                .handshaking => {
+                    socket.record.handshakes_failed += 1;
+                    context.record(slot, session, failure_type(reason), reason, 0);
+                    context.record(slot, session, .disconnected, reason, 0);
+                },
+                .active => {
+                    socket.record.connections -= 1;
+                    context.record(slot, session, .disconnected, reason, 0);
+                },
+            }
+            if (session.kind == .accepted) return context.orphan(slot, session);
+            if (session.closing and session.pipe.send.empty()) return context.finish(session);
+            if (session.options.immediate != 0) socket.detach(&session.pipe);
+            const ms = session.next_attempt_ms(&context.prng) orelse {
+                session.state = .ended;
+                return;
+            };
+            session.state = .backoff;
+            context.arm(&session.timer, ms);
+            context.record(slot, session, .connect_retried, reason, ms);
+        }
+
+        fn failure_type(reason: Reason) monitor.EventType {
+            if (reason == .peer_error) return .handshake_failed_auth;
+            return if (reason.of_handshake())
+                .handshake_failed_protocol
+            else
+                .handshake_failed_other;
+        }
+
+        /// An accepted session without its connection lives until its last message is read.
+        fn orphan(context: *Context, slot: *Slot, session: *Session) void {
+            const pipe = &session.pipe;
+            if (slot.closing or !pipe.socket_link.linked() or pipe.receive.messages == 0) {
+                return context.destroy(session);
+            }
+            slot.socket.orphan(pipe);
+        }
+
+        fn count_lost(_: *Context, slot: *Slot, session: *Session) void {
+            slot.socket.record.dropped_disconnect += session.pipe.lost;
+            session.pipe.lost = 0;
+        }
+
+        fn on_session_timer(context: *Context, session: *Session) void {
+            switch (session.state) {
+                .connecting => context.apply(session, session.disconnect(.connection_timed_out)),
+                .handshaking => context.apply(session, session.disconnect(.handshake_timeout)),
+                .backoff => context.attempt(session),
+                .idle, .resolving, .active, .ended => {},
+            }
+        }
+
+        /// Begins a connection attempt: with the addresses in hand, or by asking for a name's.
+        fn attempt(context: *Context, session: *Session) void {
+            if (session.named) {
+                session.state = .resolving;
+                if (!session.request_link.linked()) context.requests.push_back(session);
+                return;
+            }
+            context.connecting(session, session.restart_connect());
+        }
+
+        fn connecting(context: *Context, session: *Session, outcome: Outcome) void {
+            const ms = session.options.connect_timeout_ms;
+            if (session.state == .connecting and ms > 0) context.arm(&session.timer, ms);
+            context.apply(session, outcome);
+        }
+
+        // -- ends -------------------------------------------------------------------------------
+
+        /// A closing session has sent everything.
+        fn finish(context: *Context, session: *Session) void {
+            session.discard_received();
+            context.destroy(session);
+        }
+
+        /// Ends a session at once. Messages it still holds are counted as dropped.
+        fn destroy(context: *Context, session: *Session) void {
+            const slot = context.slots.get(session.socket).?;
+            if (session.fd >= 0) {
+                if (session.state == .active) slot.socket.record.connections -= 1;
+                context.record(slot, session, .disconnected, .local, 0);
+                _ = session.disconnect(.local);
+            }
+            context.disarm(&session.timer);
+            context.disarm(&session.linger);
+            if (session.readable_link.linked()) context.readable.remove(session);
+            if (session.request_link.linked()) context.requests.remove(session);
+            slot.socket.detach(&session.pipe);
+            context.count_lost(slot, session);
+            const dropped = session.pipe.deinit();
+            if (slot.closing) {
+                slot.socket.record.dropped_linger += dropped;
+            } else slot.socket.record.dropped_disconnect += dropped;
+            slot.sessions.remove(session);
+            context.session_table.remove(session.handle);
+            if (slot.closing and slot.sessions.empty()) context.free_slot(slot);
+        }
+
+        fn free_slot(context: *Context, slot: *Slot) void {
+            assert(slot.closing and slot.sessions.empty() and slot.listeners.empty());
+            context.disarm(&slot.linger);
+            context.monitor_stop(slot);
+            slot.socket.deinit();
+            context.allocator.destroy(slot.shared);
+            context.slots.remove(slot.socket.handle);
+        }
+
+        /// Linger is over.
+        fn abandon(context: *Context, slot: *Slot) void {
+            assert(slot.closing);
+            while (slot.sessions.first()) |session| {
+                const last = slot.sessions.count == 1;
+                context.destroy(session);
+                // The last one took the slot with it.
+                if (last) return;
+            }
+        }
+
+        fn close_listener(context: *Context, slot: *Slot, listener: *Listener) void {
+            listener.close(context.io);
+            context.disarm(&listener.timer);
+            context.record_endpoint(slot, listener.handle, .closed, 0);
+            slot.listeners.remove(listener);
+            context.listener_table.remove(listener.handle);
+        }
+
+        // -- the owner's calls ------------------------------------------------------------------
+
+        pub fn open(context: *Context, socket_type: sockets.Type) OpenError!u32 {
+            const shared = try context.allocator.create(sockets.Shared);
+            errdefer context.allocator.destroy(shared);
+            const entry = try context.slots.insert();
+            entry.value.* = .{
+                .socket = undefined,
+                .shared = shared,
+                .linger = .{ .kind = .linger, .handle = entry.handle },
+            };
+            entry.value.socket.init(
+                entry.handle,
+                socket_type,
+                &context.resources,
+                &context.ready,
+                shared,
+                @truncate(context.prng.next()),
+            );
+            return entry.handle;
+        }
+
+        /// The socket of a handle that is open to its owner.
+        pub inline fn get(context: *Context, handle: u32) ?*Slot {
+            const slot = context.slots.get(handle) orelse return null;
+            return if (slot.closing) null else slot;
+        }
+
+        /// Closes at once for its owner; queued messages are sent for `linger_ms` more (-1 for
+        /// ever). False: no such socket.
+        pub fn close(context: *Context, handle: u32, linger_ms: i32) void {
+            const slot = context.get(handle) orelse return;
+            while (slot.listeners.first()) |listener| context.close_listener(slot, listener);
+            context.flush_dirty();
+            slot.closing = true;
+            slot.socket.wanted = .{};
+            slot.socket.ring.clear(&context.resources);
+            var next = slot.sessions.first();
+            // The slot goes with its last session, so one is held back.
+            while (next) |session| {
+                next = slot.sessions.next(session);
+                if (slot.sessions.count == 1) break;
+                context.close_session(session, linger_ms);
+            }
+            const last = slot.sessions.first() orelse return context.free_slot(slot);
+            if (linger_ms > 0) context.arm(&slot.linger, @intCast(linger_ms));
+            if (slot.sessions.count == 1) context.close_session(last, linger_ms);
+            context.io.submit();
+        }
+
+        fn close_session(context: *Context, session: *Session, linger_ms: i32) void {
+            session.closing = true;
+            context.slots.get(session.socket).?.socket.detach(&session.pipe);
+            session.pipe.receive.clear(&context.resources);
+            if (session.pipe.send.empty()) return context.finish(session);
+            if (linger_ms == 0 or session.state == .ended) context.destroy(session);
+        }
+
+        pub fn bind(context: *Context, handle: u32, address: *const Address) BindError!u32 {
+            const slot = context.get(handle) orelse return error.UnknownHandle;
+            const entry = try context.listener_table.insert();
+            errdefer context.listener_table.remove(entry.handle);
+            const listener = entry.value;
+            listener.* = .{
+                .handle = entry.handle,
+                .socket = handle,
+                .timer = .{ .kind = .listener, .handle = entry.handle },
+            };
+            listener.open(context.io, address, slot.socket.options) catch |failure| {
+                context.record_endpoint(slot, entry.handle, .bind_failed, 0);
+                return failure;
+            };
+            slot.listeners.push_back(listener);
+            context.record_endpoint(slot, entry.handle, .listening, 0);
+            context.io.submit();
+            return entry.handle;
+        }
+
+        /// Where a listener really listens.
+        pub fn bound_address(context: *Context, handle: u32) ?*const Address {
+            const listener = context.listener_table.get(handle) orelse return null;
+            return &listener.address;
+        }
+
+        /// Ends a listener and the connections it accepted. False: no such one.
+        pub fn unbind(context: *Context, handle: u32, endpoint: u32, linger_ms: i32) bool {
+            const slot = context.get(handle) orelse return false;
+            const listener = context.listener_table.get(endpoint) orelse return false;
+            if (listener.socket != handle) return false;
+            context.close_listener(slot, listener);
+            var next = slot.sessions.first();
+            while (next) |session| {
+                next = slot.sessions.next(session);
+                if (session.endpoint != endpoint or session.state == .ended) continue;
+                if (linger_ms != 0 and !session.pipe.send.empty()) {
+                    context.release(slot, session, linger_ms);
+                    continue;
+                }
+                // What it has received stays readable, as when the peer had left.
+                session.discard_received();
+                context.apply(session, session.disconnect(.local));
+            }
+            context.io.submit();
+            return true;
+        }
+
+        /// Makes a session that connects and reconnects. Without an address its name is asked for.
+        pub fn connect(context: *Context, handle: u32, address: ?*const Address) BindError!u32 {
+            const slot = context.get(handle) orelse return error.UnknownHandle;
+            const session = try context.make_session(slot, .connecting, 0);
+            session.endpoint = session.handle;
+            if (slot.socket.options.immediate == 0) slot.socket.attach(&session.pipe);
+            context.record(slot, session, .connect_delayed, .none, 0);
+            if (address) |known| {
+                context.connecting(session, session.start_connect(known[0..1]));
+            } else {
+                session.named = true;
+                context.attempt(session);
+            }
+            context.io.submit();
+            return session.handle;
+        }
+
+        /// The addresses of a name, as asked for; none: it was not found.
+        pub fn resolved(context: *Context, handle: u32, addresses: []const Address) bool {
+            const session = context.session_table.get(handle) orelse return false;
+            if (session.state != .resolving) return false;
+            if (addresses.len == 0) {
+                context.apply(session, session.disconnect(.name_not_found));
+            } else context.connecting(session, session.start_connect(addresses));
+            context.io.submit();
+            return true;
+        }
+
+        /// Ends a connecting session. What it received is dropped, what is queued is sent for as
+        /// long as linger allows. False: no such one.
+        pub fn disconnect(context: *Context, handle: u32, endpoint: u32, linger_ms: i32) bool {
+            const slot = context.get(handle) orelse return false;
+            const session = context.session_table.get(endpoint) orelse return false;
+            if (session.socket != handle or session.kind != .connecting) return false;
+            if (session.closing) return false;
+            context.release(slot, session, linger_ms);
+            context.io.submit();
+            return true;
+        }
+
+        /// Takes a session away from its socket; it stays until it has sent what is queued.
+        fn release(context: *Context, slot: *Slot, session: *Session, linger_ms: i32) void {
+            slot.socket.detach(&session.pipe);
+            session.closing = true;
+            session.pipe.receive.clear(&context.resources);
+            if (session.pipe.send.empty()) return context.finish(session);
+            if (linger_ms == 0 or session.state == .ended) return context.destroy(session);
+            if (linger_ms > 0) context.arm(&session.linger, @intCast(linger_ms));
+        }
+
+        /// Queues one part. With `borrow` the payload has to stay valid until `commit`.
+        pub inline fn send(
+            context: *Context,
+            slot: *Slot,
+            part: []const u8,
+            more: bool,
+            borrow: bool,
+        ) sockets.SendError!void {
+            slot.socket.send(part, more, borrow) catch |failure| {
+                if (failure != error.WouldBlock) return failure;
+                // The kernel may take what is queued: a burst needs no wait for that.
+                if (context.resources.dirty.empty()) return failure;
+                context.release_borrowed();
+                return slot.socket.send(part, more, borrow);
+            };
+            if (context.resources.dirty_bytes >= constants.flush_bytes) context.release_borrowed();
+        }
+
+        /// Flushes, and copies what the kernel did not take of borrowed payloads: the caller's
+        /// memory is its own again.
+        pub fn release_borrowed(context: *Context) void {
+            while (context.resources.dirty.pop_front()) |pipe| {
+                const session = context.session_table.get(pipe.session) orelse continue;
+                const outcome = session.flush();
+                pipe.send.detach(&context.resources.slabs) catch {
+                    context.drop_borrowed(session, outcome);
+                    continue;
+                };
+                context.apply(session, outcome);
+            }
+            context.resources.dirty_bytes = 0;
+            context.io.submit();
+        }
+
+        /// No memory for what the kernel did not take: part of it is on its way already, so this
+        /// connection cannot go on, and its queue goes with it.
+        fn drop_borrowed(context: *Context, session: *Session, flushed: Outcome) void {
+            const slot = context.slots.get(session.socket).?;
+            const pipe = &session.pipe;
+            if (pipe.send.writing) slot.socket.cut_sending(pipe);
+            pipe.lost += pipe.send.clear(&context.resources.slabs);
+            var outcome = flushed;
+            // The flush may have ended the connection already.
+            if (outcome.ended == null) outcome = session.disconnect(.out_of_memory);
+            outcome.writable = pipe.drained() or flushed.writable or outcome.writable;
+            context.apply(session, outcome);
+        }
+
+        /// Puts received messages into the socket's ring.
+        pub fn fill(context: *Context, slot: *Slot) sockets.ReceiveError!void {
+            try slot.socket.fill();
+            while (context.resources.finished.pop_front()) |pipe| {
+                const session = context.session_table.get(pipe.session) orelse continue;
+                context.destroy(session);
+            }
+        }
+
+        pub fn lend_arena(context: *Context, chunk: []u8) error{OutOfMemory}!void {
+            try context.resources.arena.lend(&context.resources.slabs, chunk);
+            context.starved = false;
+        }
+
+        /// Lends the buffer that a session asked for. False: it is not wanted any more.
+        pub fn lend_buffer(context: *Context, handle: u32, buffer: []u8, id: u32) bool {
+            const session = context.session_table.get(handle) orelse return false;
+            if (!session.lend(buffer, id)) return false;
+            context.apply(session, .{});
+            return true;
+        }
+
+        pub fn monitor_start(context: *Context, slot: *Slot) error{OutOfMemory}!void {
+            if (slot.socket.monitor.listening()) return;
+            try slot.socket.monitor.start(context.allocator);
+            context.monitored += 1;
+        }
+
+        pub fn monitor_stop(context: *Context, slot: *Slot) void {
+            if (!slot.socket.monitor.listening()) return;
+            slot.socket.monitor.stop(context.allocator);
+            slot.socket.record.events_waiting = 0;
+            context.monitored -= 1;
+        }
+
+        pub fn monitor_next(_: *Context, slot: *Slot) ?monitor.Event {
+            const event = slot.socket.monitor.next();
+            slot.socket.record.events_waiting = slot.socket.monitor.count;
+            return event;
+        }
+
+        // -- events -----------------------------------------------------------------------------
+
+        pub fn has_events(context: *const Context) bool {
+            return !context.ready.empty() or !context.requests.empty() or
+                context.resources.abandoned.count > 0;
+        }
+
+        /// The next thing that the owner has to know or do.
+        pub fn next_event(context: *Context) ?Event {
+            if (context.requests.pop_front()) |session| {
+                if (session.state == .resolving) {
+                    return .{ .kind = .resolve, .handle = session.handle, .a = session.socket };
+                }
+                return .{
+                    .kind = .buffer,
+                    .handle = session.handle,
+                    .a = session.buffer_wanted() orelse return context.next_event(),
+                    .b = session.buffer_held(),
+                };
+            }
+            if (context.ready.pop_front()) |socket| {
+                const interest = socket.ready;
+                socket.ready = .{};
+                return .{ .kind = .ready, .handle = socket.handle, .a = @bitCast(interest) };
+            }
+            const abandoned = &context.resources.abandoned;
+            if (abandoned.count > 0) {
+                abandoned.count -= 1;
+                return .{ .kind = .abandoned, .a = abandoned.ids[abandoned.count] };
+            }
+            return null;
+        }
+
+        fn record(
+            context: *Context,
+            slot: *Slot,
+            session: *const Session,
+            event_type: monitor.EventType,
+            reason: Reason,
+            value: u32,
+        ) void {
+            if (context.monitored == 0 or !slot.socket.monitor.listening()) return;
+            var event: monitor.Event = .{
+                .type = event_type,
+                .reason = reason,
+                .endpoint = session.endpoint,
+                .connection = session.handle,
+                .value = value,
+            };
+            event.set_peer(&session.peer_address);
+            slot.socket.monitor.record(event);
+            slot.socket.record.events_waiting = slot.socket.monitor.count;
+        }
+
+        fn record_endpoint(
+            _: *Context,
+            slot: *Slot,
+            endpoint: u32,
+            event_type: monitor.EventType,
+            value: u32,
+        ) void {
+            if (!slot.socket.monitor.listening()) return;
+            slot.socket.monitor.record(.{
+                .type = event_type,
+                .endpoint = endpoint,
+                .value = value,
+            });
+            slot.socket.record.events_waiting = slot.socket.monitor.count;
+        }
+
+        // -- parts ------------------------------------------------------------------------------
+
+        fn make_session(
+            context: *Context,
+            slot: *Slot,
+            kind: @FieldType(Session, "kind"),
+            endpoint: u32,
+        ) OpenError!*Session {
+            const entry = try context.session_table.insert();
+            const options = slot.socket.options;
+            entry.value.* = .{
+                .handle = entry.handle,
+                .io = context.io,
+                .resources = &context.resources,
+                .options = options,
+                .socket = slot.socket.handle,
+                .socket_type = @enumFromInt(@intFromEnum(slot.socket.type)),
+                .kind = kind,
+                .endpoint = endpoint,
+                .pipe = .{
+                    .resources = &context.resources,
+                    .session = entry.handle,
+                    .send_high_water_mark = options.send_high_water_mark,
+                    .receive_high_water_mark = options.receive_high_water_mark,
+                },
+                .timer = .{ .kind = .session, .handle = entry.handle },
+                .linger = .{ .kind = .session_linger, .handle = entry.handle },
+            };
+            slot.sessions.push_back(entry.value);
+            return entry.value;
+        }
+
+        fn accepted(context: *Context, completion: io_module.Completion) void {
+            const listener = context.listener_table.get(completion.token.handle) orelse {
+                if (completion.result >= 0) context.io.close(completion.result);
+                return context.late();
+            };
+            const slot = context.slots.get(listener.socket).?;
+            listener.accepting = completion.more;
+            if (completion.result >= 0) {
+                if (context.make_session(slot, .accepted, listener.handle)) |session| {
+                    const outcome = session.start_accepted(completion.result);
+                    context.record(slot, session, .accepted, .none, 0);
+                    context.apply(session, outcome);
+                } else |_| context.io.close(completion.result);
+            } else {
+                const errno: u32 = @intCast(-completion.result);
+                context.record_endpoint(slot, listener.handle, .accept_failed, errno);
+            }
+            if (listener.accepting) return;
+            // A failed accept (no descriptors) would fail again at once and spin.
+            if (completion.result < 0) return context.retry_accept(listener);
+            listener.accept(context.io) catch context.retry_accept(listener);
+        }
+
+        const accept_retry_ms = 100;
+
+        fn retry_accept(context: *Context, listener: *Listener) void {
+            if (!listener.timer.node.armed()) context.arm(&listener.timer, accept_retry_ms);
+        }
+
+        fn arm(context: *Context, timer: *Timer, ms: u32) void {
+            if (timer.node.armed()) context.timers.remove(timer);
+            context.timers.insert(timer, context.io.now_ns() + @as(u64, ms) * time.ns_per_ms);
+        }
+
+        fn disarm(context: *Context, timer: *Timer) void {
+            if (timer.node.armed()) context.timers.remove(timer);
+        }
+    };
+}

@@ -1,0 +1,170 @@
+//! The ZMTP engine of one connection: bytes from the peer become runs of whole frames, commands
+//! and, for a frame too large for the arena, a request for a buffer. It knows no descriptor.
+//!
+//!     handshaking ──▶ traffic
+//!
+//! Nothing here trusts a length: sizes are compared in 64 bits before they are narrowed, and
+//! nothing is allocated because a peer declared it.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+const command = @import("../zmtp/command.zig");
+const constants = @import("../constants.zig");
+const frame = @import("../zmtp/frame.zig");
+const handshakes = @import("../zmtp/handshake.zig");
+const Handshake = handshakes.Handshake;
+const Reason = @import("monitor.zig").Reason;
+const Slabs = @import("../stdx/slab.zig").Slabs;
+
+pub const Large = struct {
+    header_bytes: u32,
+    body_bytes: u32,
+    more: bool,
+};
+
+/// What `scan` made of the bytes it was given.
+pub const Scan = struct {
+    /// Whole frames at the beginning, bytes.
+    frames_bytes: u32 = 0,
+    /// Messages that end in them, and where the last one does.
+    messages: u32 = 0,
+    boundary_end: u32 = 0,
+    /// What comes right behind them.
+    then: union(enum) {
+        /// Nothing, or the beginning of a frame.
+        rest,
+        /// A whole command frame.
+        command: struct { frame_bytes: u32, body: []const u8 },
+        /// A frame that gets a buffer of its own.
+        large: Large,
+        /// The peer broke the protocol.
+        failure: Reason,
+    } = .rest,
+};
+
+pub const Engine = struct {
+    state: union(enum) {
+        /// No connection.
+        idle,
+        /// Greeting and mechanism; memory of its own, gone when it is done.
+        handshaking: *Handshake,
+        /// Messages and commands.
+        traffic,
+    } = .idle,
+    /// Largest frame we take, bytes.
+    frame_bytes_max: u64 = constants.frame_bytes_max,
+    /// Frames longer than this get a buffer of their own when they are incomplete.
+    arena_frame_bytes_max: u32 = constants.arena_frame_bytes_max,
+    /// Parts received of the message that is not complete yet.
+    parts: u32 = 0,
+
+    pub fn start(
+        engine: *Engine,
+        slabs: *Slabs,
+        config: handshakes.Config,
+        output: *handshakes.Output,
+    ) error{OutOfMemory}!void {
+        assert(engine.state == .idle);
+        const handshake = try slabs.create(Handshake);
+        handshake.* = .init(config);
+        handshake.start(output);
+        engine.state = .{ .handshaking = handshake };
+        engine.parts = 0;
+    }
+
+    pub fn handshake_done(engine: *Engine, slabs: *Slabs) void {
+        slabs.destroy(engine.state.handshaking);
+        engine.state = .traffic;
+    }
+
+    pub fn stop(engine: *Engine, slabs: *Slabs) void {
+        if (engine.state == .handshaking) slabs.destroy(engine.state.handshaking);
+        engine.state = .idle;
+        engine.parts = 0;
+    }
+
+    /// Walks over whole frames. Stops at a command, a large frame, a violation, or the end.
+    pub fn scan(engine: *Engine, bytes: []const u8) Scan {
+        assert(engine.state == .traffic);
+        assert(bytes.len <= std.math.maxInt(u32));
+        var result: Scan = .{};
+        var position: u32 = 0;
+        var parts = engine.parts;
+        const end: u32 = @intCast(bytes.len);
+        while (frame.decode(bytes[position..])) |header| {
+            const header_bytes: u32 = header.header_size;
+            if (header.body_size > engine.frame_bytes_max) {
+                result.then = .{ .failure = .frame_too_large };
+                break;
+            }
+            const body_bytes: u32 = @intCast(header.body_size);
+            const available = end - position - header_bytes;
+            if (header.command()) {
+                if (body_bytes > available) {
+                    if (header_bytes + body_bytes > engine.arena_frame_bytes_max) {
+                        result.then = .{ .failure = .malformed_command };
+                    }
+                    break;
+                }
+                const body = bytes[position + header_bytes ..][0..body_bytes];
+                result.then = .{ .command = .{
+                    .frame_bytes = header_bytes + body_bytes,
+                    .body = body,
+                } };
+                break;
+            }
+            if (body_bytes > available) {
+                if (body_bytes > engine.arena_frame_bytes_max) result.then = .{ .large = .{
+                    .header_bytes = header_bytes,
+                    .body_bytes = body_bytes,
+                    .more = header.more(),
+                } };
+                break;
+            }
+            position += header_bytes + body_bytes;
+            if (header.more()) {
+                parts += 1;
+                if (parts >= constants.message_parts_max) {
+                    result.then = .{ .failure = .message_too_many_parts };
+                    break;
+                }
+            } else {
+                parts = 0;
+                result.messages += 1;
+                result.boundary_end = position;
+            }
+        }
+        result.frames_bytes = position;
+        engine.parts = parts;
+        return result;
+    }
+
+    /// A large frame is complete.
+    pub fn large_done(engine: *Engine, more: bool) error{TooManyParts}!void {
+        engine.parts = if (more) engine.parts + 1 else 0;
+        if (engine.parts >= constants.message_parts_max) return error.TooManyParts;
+    }
+};
+
+/// What a command after the handshake asks for. Unknown ones, and a late READY or ERROR, are
+/// ignored as libzmq ignores them.
+pub const Request = union(enum) {
+    nothing,
+    /// Answer with this frame.
+    pong: []const u8,
+    failure: Reason,
+};
+
+pub fn act_on_command(body: []const u8, buffer: *[command.pong_frame_size_max]u8) Request {
+    const parsed = command.parse(body) catch return .nothing;
+    switch (parsed.name) {
+        .ping => {
+            const ping = command.parse_ping(parsed.data) catch {
+                return .{ .failure = .malformed_command };
+            };
+            return .{ .pong = command.encode_pong(buffer, ping.context) };
+        },
+        else => return .nothing,
+    }
+}

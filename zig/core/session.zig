@@ -1,0 +1,718 @@
+//! A session binds a connection to a pipe: it brings the connection up, speaks ZMTP through the
+//! engine, moves bytes, and, on the connecting side, outlives the connection and makes it again.
+//!
+//!     connecting:  resolving ─▶ connecting ─▶ handshaking ─▶ active
+//!                     ▲                │            │           │
+//!                     └──── backoff ◀──┴────────────┴───────────┘
+//!     accepted:                            handshaking ─▶ active ─▶ ended
+//!
+//! A session never calls upwards: it returns what happened (`Outcome`) and the context, which
+//! knows the socket, acts on it. There is one way down: `disconnect`.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+const address_module = @import("../io/address.zig");
+const Address = address_module.Address;
+const command = @import("../zmtp/command.zig");
+const constants = @import("../constants.zig");
+const Backoff = @import("../net/backoff.zig").Backoff;
+const connection_options = @import("../net/connection_options.zig");
+const engine_module = @import("engine.zig");
+const Engine = engine_module.Engine;
+const handshakes = @import("../zmtp/handshake.zig");
+const io_module = @import("../io/io.zig");
+const Link = @import("../stdx/intrusive_list.zig").Link;
+const monitor = @import("monitor.zig");
+const pipes = @import("pipe.zig");
+const Pipe = pipes.Pipe;
+const Prng = @import("../stdx/prng.zig").Prng;
+const Reason = monitor.Reason;
+const Resources = pipes.Resources;
+const slab = @import("../stdx/slab.zig");
+const SocketOptions = @import("../options.zig").SocketOptions;
+const SocketType = @import("../zmtp/socket_type.zig").SocketType;
+const Timer = @import("../net/timer.zig").Timer;
+
+/// What a call on a session changed, for the context to act on.
+pub const Outcome = struct {
+    /// A connection is there, its handshake has begun.
+    connected: bool = false,
+    /// The handshake is done: the pipe may carry messages.
+    established: bool = false,
+    /// Complete messages are in the pipe that was without.
+    received: bool = false,
+    /// A full pipe takes messages again.
+    writable: bool = false,
+    /// The send queue became empty.
+    drained: bool = false,
+    /// The connection or the attempt ended; where it was is in `phase`.
+    ended: ?Reason = null,
+    phase: Phase = .none,
+    /// The owner has to lend a buffer.
+    buffer_wanted: bool = false,
+    /// Nothing could be received: the arena is full.
+    starved: bool = false,
+
+    pub const Phase = enum { none, connecting, handshaking, active };
+};
+
+/// A frame that is received straight into a buffer of its own.
+const Large = struct {
+    body_bytes: u32,
+    more: bool,
+    received: u32 = 0,
+    /// Lent by the owner; its first `received` bytes are ours.
+    buffer: []u8 = &.{},
+    id: u32 = 0,
+
+    /// How large the buffer has to be for the next step: never all that a peer declares.
+    fn wanted(large: *const Large) u32 {
+        const step: u64 = @max(constants.large_step_bytes, @as(u64, large.received) * 4);
+        return @intCast(@min(large.body_bytes, step));
+    }
+};
+
+pub fn SessionType(comptime IO: type) type {
+    return struct {
+        const Session = @This();
+
+        handle: u32,
+        io: *IO,
+        resources: *Resources,
+        options: *const SocketOptions,
+        socket: u32,
+        socket_type: SocketType,
+        kind: enum {
+            /// Made by a listener; ends with its connection.
+            accepted,
+            /// Made by connect; reconnects until it is disconnected.
+            connecting,
+        },
+        /// The listener of an accepted session, the session itself of a connecting one.
+        endpoint: u32,
+        state: State = .idle,
+        fd: io_module.Descriptor = -1,
+        /// Which incarnation of the connection: completions of an earlier one are dropped.
+        epoch: u24 = 0,
+        /// Which watch: the last completion of one that was ended must not end its successor.
+        watch_epoch: u24 = 0,
+        pipe: Pipe,
+        engine: Engine = .{},
+        backoff: Backoff = .{},
+        timer: Timer,
+        /// Until a disconnected endpoint gives up what it has not sent.
+        linger: Timer,
+        /// Addresses still to be tried in this attempt, and the one being tried.
+        addresses: [addresses_max]Address = undefined,
+        addresses_count: u8 = 0,
+        address_index: u8 = 0,
+        peer_address: Address = .{},
+        /// The endpoint is a name: ask the owner for its addresses at each attempt.
+        named: bool = false,
+        /// The beginning of a frame whose rest has not arrived.
+        tail: slab.Block = &.{},
+        tail_bytes: u32 = 0,
+        large: ?Large = null,
+        /// The last frame was large: receive little, so that the next one's body is not copied.
+        large_expected: bool = false,
+        /// Handshake bytes that the kernel did not take.
+        control: slab.Block = &.{},
+        control_sent: u32 = 0,
+        control_bytes: u32 = 0,
+
+        /// PONGs that wait in the send queue.
+        pongs_queued: u8 = 0,
+        /// There may be something to receive.
+        readable: bool = false,
+        watching_readable: bool = false,
+        watching_writable: bool = false,
+        /// The socket is closed or the endpoint disconnected: flush, then end.
+        closing: bool = false,
+
+        readable_link: Link = .{},
+        /// Something is asked of the owner: a buffer, or the addresses of a name.
+        request_link: Link = .{},
+        /// In the list of its socket.
+        socket_link: Link = .{},
+
+        pub const addresses_max = 8;
+
+        pub const State = enum {
+            idle,
+            /// Waiting for addresses from the owner.
+            resolving,
+            /// Waiting for the time of the next attempt.
+            backoff,
+            connecting,
+            handshaking,
+            active,
+            /// The connection is gone for good; complete messages may be left in the pipe.
+            ended,
+        };
+
+        // -- coming up ------------------------------------------------------------------------
+
+        /// Takes a connection that a listener accepted.
+        pub fn start_accepted(session: *Session, fd: io_module.Descriptor) Outcome {
+            assert(session.kind == .accepted and session.state == .idle);
+            session.fd = fd;
+            session.peer_address = session.io.peer_address(fd);
+            return session.start_handshake();
+        }
+
+        /// Begins an attempt on the addresses in hand.
+        pub fn start_connect(session: *Session, addresses: []const Address) Outcome {
+            assert(session.kind == .connecting and session.fd < 0);
+            assert(addresses.len > 0);
+            session.addresses_count = @intCast(@min(addresses.len, addresses_max));
+            @memcpy(
+                session.addresses[0..session.addresses_count],
+                addresses[0..session.addresses_count],
+            );
+            session.address_index = 0;
+            return session.connect_next();
+        }
+
+        /// An attempt on the addresses of last time (literals).
+        pub fn restart_connect(session: *Session) Outcome {
+            assert(session.addresses_count > 0);
+            session.address_index = 0;
+            return session.connect_next();
+        }
+
+        fn connect_next(session: *Session) Outcome {
+            const address = &session.addresses[session.address_index];
+            session.peer_address = address.*;
+            session.state = .connecting;
+            session.fd = session.io.open(address.family()) catch |failure| {
+                return session.disconnect(switch (failure) {
+                    error.DescriptorsExhausted => .descriptors_exhausted,
+                    error.SystemResources => .out_of_memory,
+                    error.AddressFamilyNotSupported => .unreachable_address,
+                });
+            };
+            connection_options.before_connect(session.io, session.fd, address, session.options);
+            session.io.connect(session.fd, address, session.token(.connect)) catch {
+                return session.disconnect(.out_of_memory);
+            };
+            return .{};
+        }
+
+        pub fn on_connect(session: *Session, result: i32) Outcome {
+            assert(session.state == .connecting);
+            if (result == 0) return session.start_handshake();
+            if (session.address_index + 1 < session.addresses_count) {
+                session.close_descriptor();
+                session.address_index += 1;
+                return session.connect_next();
+            }
+            return session.disconnect(connect_reason(result));
+        }
+
+        fn connect_reason(result: i32) Reason {
+            const errno: std.os.linux.E = @enumFromInt(@as(u16, @intCast(-result)));
+            return switch (errno) {
+                .CONNREFUSED, .NOENT => .connection_refused,
+                .TIMEDOUT, .CANCELED => .connection_timed_out,
+                .NETUNREACH, .HOSTUNREACH, .ADDRNOTAVAIL, .INVAL => .unreachable_address,
+                .CONNRESET => .connection_reset,
+                .NOMEM, .NOBUFS => .out_of_memory,
+                else => .io_error,
+            };
+        }
+
+        fn start_handshake(session: *Session) Outcome {
+            assert(session.fd >= 0);
+            session.state = .handshaking;
+            connection_options.after_connect(
+                session.io,
+                session.fd,
+                session.peer_address.family(),
+                session.options,
+            );
+            session.engine.frame_bytes_max =
+                session.options.frame_bytes_max(constants.frame_bytes_max);
+            var buffer: [handshakes.output_size_max]u8 = undefined;
+            var output: handshakes.Output = .init(&buffer);
+            session.engine.start(&session.resources.slabs, .{
+                .socket_type = session.socket_type,
+                .routing_id = session.options.routing_id(),
+                .command_size_max = constants.arena_frame_bytes_max,
+            }, &output) catch return session.disconnect(.out_of_memory);
+            session.watch_readable() catch return session.disconnect(.out_of_memory);
+            if (session.send_control(output.written())) |reason| return session.disconnect(reason);
+            // Bytes may be there already; the watch only tells of what comes later.
+            session.readable = true;
+            return .{ .connected = true };
+        }
+
+        // -- receiving ------------------------------------------------------------------------
+
+        /// Whether `receive` would do anything: readable, not paused, not waiting for a buffer.
+        pub fn wants_receive(session: *const Session) bool {
+            if (!session.readable or session.fd < 0) return false;
+            if (session.pipe.receive_full) return false;
+            if (session.large) |*large| return large.buffer.len > 0;
+            return true;
+        }
+
+        pub fn on_readable(session: *Session, more: bool) Outcome {
+            session.readable = true;
+            if (!more) session.watching_readable = false;
+            if (session.fd < 0) return .{};
+            if (session.pipe.receive_full) {
+                // A paused connection would signal for every packet.
+                session.unwatch_readable();
+            } else if (!session.watching_readable) {
+                session.watch_readable() catch return session.disconnect(.out_of_memory);
+            }
+            return .{};
+        }
+
+        /// The pipe has room again.
+        pub fn resume_receiving(session: *Session) Outcome {
+            if (session.fd < 0) return .{};
+            session.readable = true;
+            if (!session.watching_readable) {
+                session.watch_readable() catch return session.disconnect(.out_of_memory);
+            }
+            return .{};
+        }
+
+        /// One system call's worth of bytes.
+        pub fn receive(session: *Session) Outcome {
+            assert(session.wants_receive());
+            if (session.large != null) return session.receive_large();
+            const arena = &session.resources.arena;
+            const bytes_min = session.tail_bytes + constants.arena_free_bytes_min;
+            var space = arena.reserve(bytes_min) orelse return .{ .starved = true };
+            if (session.large_expected) {
+                space = space[0..@min(
+                    space.len,
+                    session.tail_bytes + constants.large_trailer_bytes,
+                )];
+            }
+            const target = space[session.tail_bytes..];
+            const count = session.io.receive(session.fd, target) catch |failure| {
+                return session.receive_failed(failure);
+            };
+            if (count == 0) return session.disconnect(.peer_closed);
+            // A full buffer: there is probably more, and no event will tell.
+            session.readable = count == target.len;
+            @memcpy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
+            return session.process(space[0 .. session.tail_bytes + count]);
+        }
+
+        fn receive_failed(session: *Session, failure: io_module.ReceiveError) Outcome {
+            switch (failure) {
+                error.WouldBlock => {
+                    session.readable = false;
+                    return .{};
+                },
+                error.SystemResources => return session.disconnect(.out_of_memory),
+                error.ConnectionReset => return session.disconnect(.connection_reset),
+                error.TimedOut => return session.disconnect(.connection_timed_out),
+                error.Unexpected => return session.disconnect(.io_error),
+            }
+        }
+
+        /// `bytes` are at the beginning of the arena's free space and include the tail.
+        fn process(session: *Session, bytes: []const u8) Outcome {
+            var outcome: Outcome = .{};
+            var rest = bytes;
+            while (rest.len > 0) {
+                const before = rest.len;
+                const failure = switch (session.engine.state) {
+                    .idle => unreachable,
+                    .handshaking => session.process_handshake(&rest, &outcome),
+                    .traffic => session.process_traffic(&rest, &outcome),
+                };
+                if (failure) |reason| return session.disconnect_after(reason, outcome);
+                if (outcome.buffer_wanted or rest.len == before) break;
+            }
+            session.resources.arena.keep(@intCast(bytes.len - rest.len));
+            session.keep_tail(rest) catch {
+                return session.disconnect_after(.out_of_memory, outcome);
+            };
+            if (session.pipe.receive_limit_reached()) session.unwatch_readable();
+            return outcome;
+        }
+
+        fn keep_tail(session: *Session, rest: []const u8) error{OutOfMemory}!void {
+            const slabs = &session.resources.slabs;
+            if (session.tail.len < rest.len or rest.len == 0) {
+                if (session.tail.len > 0) slabs.free(session.tail);
+                session.tail = &.{};
+                session.tail_bytes = 0;
+            }
+            if (rest.len > 0) {
+                if (session.tail.len == 0) session.tail = try slabs.allocate(rest.len);
+                @memcpy(session.tail[0..rest.len], rest);
+            }
+            session.tail_bytes = @intCast(rest.len);
+        }
+
+        fn process_handshake(session: *Session, rest: *[]const u8, outcome: *Outcome) ?Reason {
+            const handshake = session.engine.state.handshaking;
+            var buffer: [handshakes.output_size_max]u8 = undefined;
+            var output: handshakes.Output = .init(&buffer);
+            const receipt = handshake.receive(rest.*, &output) catch {
+                return Reason.from_failure(handshake.failure().?);
+            };
+            rest.* = rest.*[receipt.consumed..];
+            if (session.send_control(output.written())) |reason| return reason;
+            if (receipt.state == .need_more) return null;
+
+            session.pipe.set_identity(handshake.peer.identity()) catch return .out_of_memory;
+            session.engine.handshake_done(&session.resources.slabs);
+            session.state = .active;
+            session.backoff.reset();
+            session.pipe.connected = true;
+            outcome.established = true;
+            return null;
+        }
+
+        fn process_traffic(session: *Session, rest: *[]const u8, outcome: *Outcome) ?Reason {
+            const slabs = &session.resources.slabs;
+            const scan = session.engine.scan(rest.*);
+            if (scan.frames_bytes > 0) {
+                if (scan.messages > 0) outcome.received = true;
+                session.large_expected = false;
+                session.pipe.receive.push_arena(
+                    slabs,
+                    &session.resources.arena,
+                    rest.*[0..scan.frames_bytes],
+                    scan.messages,
+                    scan.boundary_end,
+                ) catch return .out_of_memory;
+                rest.* = rest.*[scan.frames_bytes..];
+            }
+            switch (scan.then) {
+                .rest => return null,
+                .failure => |reason| return reason,
+                .command => |found| {
+                    rest.* = rest.*[found.frame_bytes..];
+                    return session.act(found.body);
+                },
+                .large => |found| {
+                    session.large = .{ .body_bytes = found.body_bytes, .more = found.more };
+                    rest.* = rest.*[found.header_bytes..];
+                    outcome.buffer_wanted = true;
+                    return null;
+                },
+            }
+        }
+
+        fn act(session: *Session, body: []const u8) ?Reason {
+            var buffer: [command.pong_frame_size_max]u8 = undefined;
+            switch (engine_module.act_on_command(body, &buffer)) {
+                .nothing => return null,
+                .failure => |reason| return reason,
+                .pong => |encoded| {
+                    const pipe = &session.pipe;
+                    // A peer that pings and does not read would fill our memory.
+                    if (session.pongs_queued == pongs_queued_max) return null;
+                    session.pongs_queued += 1;
+                    // The owner writes whole messages, so a command never lands inside one.
+                    pipe.send.push_command(&session.resources.slabs, encoded) catch {
+                        return .out_of_memory;
+                    };
+                    if (!pipe.dirty_link.linked()) session.resources.dirty.push_back(pipe);
+                    return null;
+                },
+            }
+        }
+
+        const pongs_queued_max = 64;
+
+        // -- a large frame --------------------------------------------------------------------
+
+        /// How large a buffer the owner has to lend now.
+        pub fn buffer_wanted(session: *const Session) ?u32 {
+            const large = &(session.large orelse return null);
+            if (large.buffer.len > 0) return null;
+            return large.wanted();
+        }
+
+        /// The buffer whose contents move into the next, larger one; 0: none.
+        pub fn buffer_held(session: *const Session) u32 {
+            const large = &(session.large orelse return 0);
+            return large.id;
+        }
+
+        /// The owner lends a buffer that stays in place until the message is taken or given up.
+        /// It holds what the buffer before it held.
+        pub fn lend(session: *Session, buffer: []u8, id: u32) bool {
+            const large = &(session.large orelse return false);
+            if (buffer.len < large.wanted()) return false;
+            large.buffer = buffer[0..large.wanted()];
+            large.id = id;
+            if (large.received == 0) {
+                const tail = session.tail[0..session.tail_bytes];
+                @memcpy(large.buffer[0..tail.len], tail);
+                large.received = session.tail_bytes;
+                session.keep_tail("") catch unreachable; // Frees only.
+            }
+            session.readable = true;
+            return true;
+        }
+
+        fn receive_large(session: *Session) Outcome {
+            const large = &session.large.?;
+            const arena = &session.resources.arena;
+            const target = large.buffer[large.received..];
+            assert(target.len > 0);
+            var vectors: [2]std.posix.iovec = .{
+                .{ .base = target.ptr, .len = target.len },
+                undefined,
+            };
+            var count_vectors: usize = 1;
+            var trailer: []u8 = &.{};
+            if (large.buffer.len == large.body_bytes) {
+                if (arena.reserve(constants.large_trailer_bytes)) |space| {
+                    trailer = space[0..constants.large_trailer_bytes];
+                    vectors[1] = .{ .base = trailer.ptr, .len = trailer.len };
+                    count_vectors = 2;
+                }
+            }
+            const count = session.io.receive_vector(
+                session.fd,
+                vectors[0..count_vectors],
+            ) catch |failure| return session.receive_failed(failure);
+            if (count == 0) return session.disconnect(.peer_closed);
+            session.readable = count == target.len + trailer.len;
+            large.received += @intCast(@min(count, target.len));
+            if (large.received < large.body_bytes) {
+                if (large.received < large.buffer.len) return .{};
+                large.buffer = &.{};
+                return .{ .buffer_wanted = true };
+            }
+            return session.large_done(trailer[0 .. count - target.len]);
+        }
+
+        fn large_done(session: *Session, behind: []const u8) Outcome {
+            const large = session.large.?;
+            session.large = null;
+            session.large_expected = true;
+            const resources = session.resources;
+            session.pipe.receive.push_lent(
+                &resources.slabs,
+                large.buffer,
+                large.more,
+                large.id,
+            ) catch {
+                resources.abandoned.add(large.id);
+                return session.disconnect(.out_of_memory);
+            };
+            session.engine.large_done(large.more) catch {
+                return session.disconnect(.message_too_many_parts);
+            };
+            var outcome = session.process(behind);
+            if (!large.more) outcome.received = true;
+            return outcome;
+        }
+
+        // -- sending --------------------------------------------------------------------------
+
+        /// Writes handshake bytes; returns why the connection has to end, if it has to.
+        fn send_control(session: *Session, bytes: []const u8) ?Reason {
+            if (bytes.len == 0) return null;
+            var sent: usize = 0;
+            if (session.control_bytes == 0) {
+                sent = session.io.send_vector(
+                    session.fd,
+                    &.{.{ .base = bytes.ptr, .len = bytes.len }},
+                ) catch |failure| switch (failure) {
+                    error.WouldBlock => 0,
+                    // What the peer still had to say comes first: reading finds the error.
+                    else => bytes.len,
+                };
+            }
+            if (sent == bytes.len) return null;
+            const rest = bytes[sent..];
+            const total = session.control_bytes + rest.len;
+            const grown = session.resources.slabs.allocate(total) catch return .out_of_memory;
+            @memcpy(grown[0..session.control_bytes], session.control[0..session.control_bytes]);
+            @memcpy(grown[session.control_bytes..total], rest);
+            if (session.control.len > 0) session.resources.slabs.free(session.control);
+            session.control = grown;
+            session.control_bytes = @intCast(total);
+            session.watch_writable() catch return .out_of_memory;
+            return null;
+        }
+
+        fn flush_control(session: *Session) bool {
+            if (session.control_bytes == 0) return true;
+            const rest = session.control[session.control_sent..session.control_bytes];
+            const sent = session.io.send_vector(
+                session.fd,
+                &.{.{ .base = rest.ptr, .len = rest.len }},
+            ) catch |failure| switch (failure) {
+                error.WouldBlock => 0,
+                else => rest.len,
+            };
+            session.control_sent += @intCast(sent);
+            if (session.control_sent < session.control_bytes) return false;
+            session.free_control();
+            return true;
+        }
+
+        fn free_control(session: *Session) void {
+            if (session.control.len > 0) session.resources.slabs.free(session.control);
+            session.control = &.{};
+            session.control_bytes = 0;
+            session.control_sent = 0;
+        }
+
+        pub fn on_writable(session: *Session) Outcome {
+            session.watching_writable = false;
+            if (session.fd < 0) return .{};
+            if (!session.flush_control()) {
+                session.watch_writable() catch return session.disconnect(.out_of_memory);
+                return .{};
+            }
+            return session.flush();
+        }
+
+        /// Hands complete messages to the kernel until it takes no more.
+        pub fn flush(session: *Session) Outcome {
+            const queue = &session.pipe.send;
+            if (session.state != .active or session.watching_writable) return .{};
+            var vectors: [transfer_vectors]std.posix.iovec_const = undefined;
+            while (!queue.empty()) {
+                const used = queue.gather(&vectors);
+                var offered: usize = 0;
+                for (vectors[0..used]) |vector| offered += vector.len;
+                const sent = session.io.send_vector(session.fd, vectors[0..used]) catch |failure| {
+                    if (failure == error.WouldBlock) {
+                        session.watch_writable() catch return session.disconnect(.out_of_memory);
+                        break;
+                    }
+                    // The peer's last bytes are read first; reading finds the error or the end.
+                    session.readable = true;
+                    session.large_expected = false;
+                    break;
+                };
+                queue.advance(&session.resources.slabs, sent);
+                if (sent < offered) {
+                    session.watch_writable() catch return session.disconnect(.out_of_memory);
+                    break;
+                }
+            }
+            if (queue.empty()) session.pongs_queued = 0;
+            return .{ .writable = session.pipe.drained(), .drained = queue.empty() };
+        }
+
+        const transfer_vectors = 64;
+
+        // -- watches --------------------------------------------------------------------------
+
+        pub fn token(session: *const Session, operation: io_module.Operation) io_module.Token {
+            const epoch = if (operation == .readable) session.watch_epoch else session.epoch;
+            return .{ .operation = operation, .epoch = epoch, .handle = session.handle };
+        }
+
+        fn watch_readable(session: *Session) io_module.SubmitError!void {
+            if (session.watching_readable) return;
+            try session.io.watch_readable(session.fd, session.token(.readable));
+            session.watching_readable = true;
+        }
+
+        fn unwatch_readable(session: *Session) void {
+            if (!session.watching_readable) return;
+            // Refused for want of memory: the watch goes on and costs a wake-up or two.
+            session.io.unwatch(session.token(.readable)) catch return;
+            session.watching_readable = false;
+            session.watch_epoch +%= 1;
+        }
+
+        fn watch_writable(session: *Session) io_module.SubmitError!void {
+            if (session.watching_writable) return;
+            try session.io.watch_writable(session.fd, session.token(.writable));
+            session.watching_writable = true;
+        }
+
+        // -- going down -----------------------------------------------------------------------
+
+        fn disconnect_after(session: *Session, reason: Reason, before: Outcome) Outcome {
+            var outcome = session.disconnect(reason);
+            outcome.received = before.received;
+            outcome.established = before.established;
+            return outcome;
+        }
+
+        /// Ends the connection, whatever its state. What the pipe holds in whole messages stays.
+        pub fn disconnect(session: *Session, reason: Reason) Outcome {
+            const phase: Outcome.Phase = switch (session.state) {
+                .handshaking => .handshaking,
+                .active => .active,
+                else => .connecting,
+            };
+            const slabs = &session.resources.slabs;
+            session.close_descriptor();
+            session.engine.stop(slabs);
+            session.keep_tail("") catch unreachable; // Frees only.
+            session.free_control();
+            if (session.large) |large| {
+                if (large.id != 0) session.resources.abandoned.add(large.id);
+            }
+            session.large = null;
+            session.large_expected = false;
+            session.readable = false;
+            session.pongs_queued = 0;
+            session.pipe.connected = false;
+            session.pipe.receive.rollback(session.resources);
+            session.pipe.lost += session.pipe.send.rewind(slabs);
+            session.state = if (session.kind == .accepted) .ended else .idle;
+            return .{ .ended = reason, .phase = phase, .writable = session.pipe.drained() };
+        }
+
+        fn close_descriptor(session: *Session) void {
+            if (session.fd < 0) return;
+            session.cancel(session.watching_readable, .readable);
+            session.cancel(session.watching_writable, .writable);
+            if (session.state == .connecting) session.cancel(true, .connect);
+            session.watching_readable = false;
+            session.watching_writable = false;
+            session.io.close(session.fd);
+            session.fd = -1;
+            // Completions of what was cancelled are recognised as late.
+            session.epoch +%= 1;
+            session.watch_epoch +%= 1;
+        }
+
+        fn cancel(session: *Session, pending: bool, operation: io_module.Operation) void {
+            if (!pending) return;
+            const request = session.token(operation);
+            const result = if (operation == .connect)
+                session.io.cancel(request)
+            else
+                session.io.unwatch(request);
+            // Not cancelled for want of memory: it holds the file until the peer closes it. Shut
+            // down, so that the peer does.
+            result catch session.io.shutdown(session.fd);
+        }
+
+        /// Reads and drops what arrived meanwhile, so that close(2) sends FIN and not RST: a reset
+        /// may destroy what the peer has not read yet.
+        pub fn discard_received(session: *Session) void {
+            if (session.fd < 0) return;
+            var buffer: [16 * 1024]u8 = undefined;
+            for (0..64) |_| {
+                const count = session.io.receive(session.fd, &buffer) catch return;
+                if (count == 0) return;
+            }
+        }
+
+        /// Milliseconds until the next attempt; null: none.
+        pub fn next_attempt_ms(session: *Session, prng: *Prng) ?u32 {
+            assert(session.kind == .connecting and session.fd < 0);
+            return session.backoff.next_ms(
+                session.options.reconnect_interval_ms,
+                session.options.reconnect_interval_max_ms,
+                prng,
+            );
+        }
+    };
+}

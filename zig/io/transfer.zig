@@ -1,0 +1,208 @@
+//! The plain system calls on stream sockets, shared by every kernel back end: each errno mapped,
+//! each interrupted call made again. MSG_DONTWAIT instead of O_NONBLOCK, so that the same
+//! descriptor can be given to a blocking io_uring connect.
+
+const std = @import("std");
+const linux = std.os.linux;
+const assert = std.debug.assert;
+
+const io = @import("io.zig");
+const address_module = @import("address.zig");
+const Address = address_module.Address;
+const Descriptor = io.Descriptor;
+
+/// UIO_MAXIOV is 1024; 64 vectors of 64 KiB are more than any socket buffer takes at once.
+pub const vectors_max = 64;
+
+pub fn receive(fd: Descriptor, buffer: []u8) io.ReceiveError!usize {
+    assert(buffer.len > 0);
+    while (true) {
+        const result = linux.recvfrom(fd, buffer.ptr, buffer.len, linux.MSG.DONTWAIT, null, null);
+        switch (linux.errno(result)) {
+            .SUCCESS => return result,
+            .INTR => continue,
+            else => |errno| return receive_error(errno),
+        }
+    }
+}
+
+pub fn receive_vector(fd: Descriptor, vectors: []std.posix.iovec) io.ReceiveError!usize {
+    assert(vectors.len > 0 and vectors.len <= vectors_max);
+    var header: linux.msghdr = .{
+        .name = null,
+        .namelen = 0,
+        .iov = vectors.ptr,
+        .iovlen = vectors.len,
+        .control = null,
+        .controllen = 0,
+        .flags = 0,
+    };
+    while (true) {
+        const result = linux.recvmsg(fd, &header, linux.MSG.DONTWAIT);
+        switch (linux.errno(result)) {
+            .SUCCESS => return result,
+            .INTR => continue,
+            else => |errno| return receive_error(errno),
+        }
+    }
+}
+
+fn receive_error(errno: linux.E) io.ReceiveError {
+    return switch (errno) {
+        .AGAIN => error.WouldBlock,
+        .CONNRESET, .PIPE, .NOTCONN => error.ConnectionReset,
+        .TIMEDOUT, .HOSTUNREACH, .NETUNREACH => error.TimedOut,
+        .NOMEM, .NOBUFS => error.SystemResources,
+        else => error.Unexpected,
+    };
+}
+
+pub fn send_vector(fd: Descriptor, vectors: []const std.posix.iovec_const) io.SendError!usize {
+    assert(vectors.len > 0 and vectors.len <= vectors_max);
+    const header: linux.msghdr_const = .{
+        .name = null,
+        .namelen = 0,
+        .iov = vectors.ptr,
+        .iovlen = vectors.len,
+        .control = null,
+        .controllen = 0,
+        .flags = 0,
+    };
+    while (true) {
+        const flags = linux.MSG.DONTWAIT | linux.MSG.NOSIGNAL;
+        const result = linux.sendmsg(fd, &header, flags);
+        switch (linux.errno(result)) {
+            .SUCCESS => return result,
+            .INTR => continue,
+            .AGAIN => return error.WouldBlock,
+            .PIPE, .NOTCONN => return error.BrokenPipe,
+            .CONNRESET => return error.ConnectionReset,
+            .TIMEDOUT, .HOSTUNREACH, .NETUNREACH => return error.TimedOut,
+            .NOMEM, .NOBUFS => return error.SystemResources,
+            else => return error.Unexpected,
+        }
+    }
+}
+
+pub const OpenError = error{ DescriptorsExhausted, SystemResources, AddressFamilyNotSupported };
+
+pub fn open(family: address_module.Family) OpenError!Descriptor {
+    const domain: u32 = @intFromEnum(family);
+    const result = linux.socket(domain, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0);
+    return switch (linux.errno(result)) {
+        .SUCCESS => @intCast(result),
+        .MFILE, .NFILE => error.DescriptorsExhausted,
+        .AFNOSUPPORT, .PROTONOSUPPORT => error.AddressFamilyNotSupported,
+        else => error.SystemResources,
+    };
+}
+
+pub fn bind(fd: Descriptor, address: *const Address) io.BindError!void {
+    const result = linux.bind(fd, address.sockaddr(), address.len);
+    return switch (linux.errno(result)) {
+        .SUCCESS => {},
+        else => |errno| bind_error(errno),
+    };
+}
+
+pub fn listen(fd: Descriptor, backlog: u32) io.BindError!void {
+    return switch (linux.errno(linux.listen(fd, backlog))) {
+        .SUCCESS => {},
+        else => |errno| bind_error(errno),
+    };
+}
+
+fn bind_error(errno: linux.E) io.BindError {
+    return switch (errno) {
+        .ADDRINUSE => error.AddressInUse,
+        .ADDRNOTAVAIL => error.AddressNotAvailable,
+        .AFNOSUPPORT => error.AddressFamilyNotSupported,
+        .ACCES, .PERM, .ROFS => error.PermissionDenied,
+        .NOENT => error.NoSuchPath,
+        .NOTDIR => error.NotADirectory,
+        .NAMETOOLONG => error.NameTooLong,
+        .MFILE, .NFILE => error.DescriptorsExhausted,
+        .NOMEM, .NOBUFS => error.SystemResources,
+        .INVAL => error.InvalidArgument,
+        else => error.Unexpected,
+    };
+}
+
+pub fn local_address(fd: Descriptor) Address {
+    var address: Address = .{};
+    var len: linux.socklen_t = address.bytes.len;
+    const result = linux.getsockname(fd, @ptrCast(&address.bytes), &len);
+    if (linux.errno(result) == .SUCCESS) address.len = @min(len, address.bytes.len);
+    return address;
+}
+
+pub fn peer_address(fd: Descriptor) Address {
+    var address: Address = .{};
+    var len: linux.socklen_t = address.bytes.len;
+    const result = linux.getpeername(fd, @ptrCast(&address.bytes), &len);
+    if (linux.errno(result) == .SUCCESS) address.len = @min(len, address.bytes.len);
+    return address;
+}
+
+/// Returns the errno, 0 for success: the caller decides what a refused option means.
+pub fn set_option(fd: Descriptor, level: i32, name: u32, value: i32) u16 {
+    const bytes = std.mem.asBytes(&value);
+    return @intFromEnum(linux.errno(linux.setsockopt(fd, level, name, bytes, bytes.len)));
+}
+
+/// EINTR leaves the descriptor closed on Linux, so the result says nothing we could act on.
+pub fn close(fd: Descriptor) void {
+    assert(fd >= 0);
+    _ = linux.close(fd);
+}
+
+/// An already closed peer (ENOTCONN) is as good as a shutdown.
+pub fn shutdown(fd: Descriptor, how: enum { write, both }) void {
+    _ = linux.shutdown(fd, switch (how) {
+        .write => linux.SHUT.WR,
+        .both => linux.SHUT.RDWR,
+    });
+}
+
+pub const PathState = enum { absent, live, stale, other };
+
+/// Tells whether a unix path can be bound: a stale socket file (nobody listens) may be removed.
+pub fn probe_path(address: *const Address) PathState {
+    assert(address.family() == .unix);
+    const fd = open(.unix) catch return .other;
+    defer close(fd);
+    const result = linux.connect(fd, address.sockaddr(), address.len);
+    return switch (linux.errno(result)) {
+        .SUCCESS, .AGAIN => .live,
+        .NOENT => .absent,
+        .CONNREFUSED => .stale,
+        else => .other,
+    };
+}
+
+pub fn unlink_path(address: *const Address) void {
+    assert(address.family() == .unix);
+    const name = address.unix_name();
+    if (name.len == 0 or name[0] == 0) return;
+    // unix_name is NUL-terminated inside `bytes`: sun_path holds 108 bytes, a path at most 107.
+    _ = linux.unlink(@ptrCast(name.ptr));
+}
+
+test "bytes sent on one end are received on the other, and an empty socket does not block" {
+    var pair: [2]i32 = undefined;
+    const result = linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM, 0, &pair);
+    try std.testing.expectEqual(.SUCCESS, linux.errno(result));
+    defer close(pair[1]);
+    var buffer: [16]u8 = undefined;
+    try std.testing.expectError(error.WouldBlock, receive(pair[1], &buffer));
+    const vectors = [_]std.posix.iovec_const{
+        .{ .base = "mono", .len = 4 },
+        .{ .base = "coque", .len = 5 },
+    };
+    try std.testing.expectEqual(9, try send_vector(pair[0], &vectors));
+    try std.testing.expectEqual(9, try receive(pair[1], &buffer));
+    try std.testing.expectEqualStrings("monocoque", buffer[0..9]);
+    close(pair[0]);
+    try std.testing.expectEqual(0, try receive(pair[1], &buffer));
+    try std.testing.expectError(error.BrokenPipe, send_vector(pair[1], &vectors));
+}

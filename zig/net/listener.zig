@@ -1,0 +1,66 @@
+//! A bound endpoint: its descriptor, and what was asked of the kernel for it.
+
+const address_module = @import("../io/address.zig");
+const Address = address_module.Address;
+const connection_options = @import("connection_options.zig");
+const io_module = @import("../io/io.zig");
+const Link = @import("../stdx/intrusive_list.zig").Link;
+const SocketOptions = @import("../options.zig").SocketOptions;
+const Timer = @import("timer.zig").Timer;
+
+pub const Listener = struct {
+    handle: u32,
+    socket: u32,
+    fd: io_module.Descriptor = -1,
+    /// Where it really listens: the port the kernel chose, the path.
+    address: Address = .{},
+    accepting: bool = false,
+    /// Until accept is tried again.
+    timer: Timer,
+    socket_link: Link = .{},
+
+    pub fn open(
+        listener: *Listener,
+        io: anytype,
+        address: *const Address,
+        options: *const SocketOptions,
+    ) io_module.BindError!void {
+        if (address.family() == .unix) switch (io.probe_path(address)) {
+            .live => return error.AddressInUse,
+            // Left by a process that did not close it; libzmq removes it too.
+            .stale => io.unlink_path(address),
+            .absent, .other => {},
+        };
+        listener.fd = try io.open(address.family());
+        errdefer {
+            io.close(listener.fd);
+            listener.fd = -1;
+        }
+        connection_options.before_bind(io, listener.fd, address, options);
+        try io.bind(listener.fd, address);
+        errdefer if (address.family() == .unix) io.unlink_path(address);
+        try io.listen(listener.fd, options.backlog);
+        listener.address = io.local_address(listener.fd);
+        if (address.family() == .unix) listener.address = address.*;
+        try listener.accept(io);
+    }
+
+    pub fn accept(listener: *Listener, io: anytype) io_module.SubmitError!void {
+        try io.accept(listener.fd, listener.token());
+        listener.accepting = true;
+    }
+
+    pub fn token(listener: *const Listener) io_module.Token {
+        return .{ .operation = .accept, .handle = listener.handle };
+    }
+
+    pub fn close(listener: *Listener, io: anytype) void {
+        if (listener.fd < 0) return;
+        if (listener.accepting) io.cancel(listener.token()) catch io.shutdown(listener.fd);
+        io.close(listener.fd);
+        // Nobody else can have bound this path while we listened there.
+        if (listener.address.family() == .unix) io.unlink_path(&listener.address);
+        listener.fd = -1;
+        listener.accepting = false;
+    }
+};

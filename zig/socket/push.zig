@@ -1,0 +1,42 @@
+//! PUSH (RFC 30): messages go to the connected PULL sockets in turn. Nothing is received.
+
+const Pipe = @import("../core/pipe.zig").Pipe;
+const LoadBalancer = @import("load_balancer.zig").LoadBalancer;
+const sockets = @import("socket.zig");
+const Socket = sockets.Socket;
+
+pub const Push = struct {
+    balancer: LoadBalancer = .{},
+
+    pub fn attach(push: *Push, _: *Socket, pipe: *Pipe) void {
+        push.balancer.activate(pipe);
+    }
+
+    pub fn detach(push: *Push, _: *Socket, pipe: *Pipe) void {
+        push.balancer.detach(pipe);
+    }
+
+    pub fn pipe_writable(push: *Push, pipe: *Pipe) void {
+        push.balancer.activate(pipe);
+    }
+
+    /// Whatever a PULL sends is no message for anyone.
+    pub fn pipe_readable(_: *Push, socket: *Socket, pipe: *Pipe) void {
+        socket.discard(pipe);
+    }
+
+    pub inline fn send(
+        push: *Push,
+        socket: *Socket,
+        part: []const u8,
+        more: bool,
+        borrow: bool,
+    ) sockets.SendError!void {
+        const result = try push.balancer.send(part, more, borrow);
+        if (result == .dropped) socket.count_dropped(more);
+    }
+
+    pub fn writable(push: *const Push) bool {
+        return push.balancer.writable();
+    }
+};
