@@ -16,7 +16,7 @@ import {
 } from "./ffi/abi.generated.ts";
 import { load, type Native } from "./ffi/native.ts";
 import { readCounters, writeAddress } from "./ffi/records.ts";
-import { type NetworkAddress } from "./endpoint.ts";
+import type { NetworkAddress } from "./endpoint.ts";
 import { Wake } from "./wake.ts";
 
 /** MiB that one context may take from the system for messages (not for JavaScript's buffers). */
@@ -27,6 +27,13 @@ const TURN_BUDGET_MS = 0.5;
 
 /** Operations between two looks at the clock, which costs as much as sending a message. */
 const OPERATIONS_PER_LOOK = 64;
+
+/** Buffers of borrowed large parts that are kept for the next ones, and the size of each, bytes. */
+const RECYCLED_MAX = 16;
+const RECYCLED_BYTES_MAX = 1024 * 1024;
+
+/** Turns taken at once because memory was lent: each ends at most one large part per connection. */
+const LENDING_ROUNDS_MAX = 16;
 
 /** What the context tells a socket. */
 export interface Dispatch {
@@ -51,6 +58,7 @@ export class NativeContext {
   chunk!: Buffer;
   /** Buffers lent for large parts, until their message is taken. */
   readonly lent = new Map<number, Buffer>();
+  readonly #recyclable: Buffer[] = [];
   readonly #sockets = new Map<number, Dispatch>();
   readonly #words: Uint32Array;
   readonly #wake: Wake;
@@ -58,6 +66,7 @@ export class NativeContext {
   #viewed = false;
   #borrowers = 0;
   #tickScheduled = false;
+  #lentMemory = false;
   #flushScheduled = false;
   #operations = OPERATIONS_PER_LOOK;
   #turnStartedMs = 0;
@@ -118,9 +127,7 @@ export class NativeContext {
    * looked at in a turn of their own.
    */
   wakeIfReady(): void {
-    if (this.native.has_events() === 0 || this.#tickScheduled) return;
-    this.#tickScheduled = true;
-    setImmediate(this.#scheduledTick);
+    if (this.native.has_events() !== 0) this.#scheduleTick();
   }
 
   /** Sleeps in the native side until something happens; the event loop stands still. */
@@ -130,16 +137,26 @@ export class NativeContext {
 
   #after(first: number): number {
     let bits = first;
-    if (bits & TICK_EVENTS) this.#dispatch();
-    if (bits & TICK_STARVED && (this.#viewed || this.#borrowers > 0)) {
-      this.#lendChunk(this.chunk.length);
-      bits |= TICK_MORE;
+    for (let round = 0; round < LENDING_ROUNDS_MAX; round += 1) {
+      if (bits & TICK_EVENTS) this.#dispatch();
+      if (bits & TICK_STARVED && (this.#viewed || this.#borrowers > 0)) {
+        this.#lendChunk(this.chunk.length);
+        this.#lentMemory = true;
+      }
+      if (!this.#lentMemory) break;
+      // What was lent is received into at once: no event will tell of bytes that are there already.
+      this.#lentMemory = false;
+      bits = this.native.tick();
     }
-    if (bits & TICK_MORE && !this.#tickScheduled) {
-      this.#tickScheduled = true;
-      setImmediate(this.#scheduledTick);
-    }
+    // Still lending after all those rounds: the rest of the program first.
+    if (bits & TICK_MORE || this.#lentMemory || this.native.has_events()) this.#scheduleTick();
     return bits;
+  }
+
+  #scheduleTick(): void {
+    if (this.#tickScheduled) return;
+    this.#tickScheduled = true;
+    setImmediate(this.#scheduledTick);
   }
 
   readonly #scheduledTick = (): void => {
@@ -290,7 +307,7 @@ export class NativeContext {
   }
 
   #lendBuffer(session: number, bytes: number, held: number): void {
-    const buffer = allocate(bytes);
+    const buffer = this.#recycled(bytes) ?? allocate(bytes);
     if (buffer === undefined) return;
     const before = this.lent.get(held);
     if (before) {
@@ -301,6 +318,20 @@ export class NativeContext {
     this.#nextBufferId = id === 0x0fffffff ? 1 : id + 1;
     this.lent.set(id, buffer);
     if (this.native.buffer_lend(session, buffer, bytes, id) < 0) this.lent.delete(id);
+    else this.#lentMemory = true;
+  }
+
+  /** Takes back a lent buffer whose borrowed message is over: the next part of that size uses it. */
+  recycle(buffer: Buffer): void {
+    if (buffer.length > RECYCLED_BYTES_MAX || this.#recyclable.length === RECYCLED_MAX) return;
+    this.#recyclable.push(buffer);
+  }
+
+  #recycled(bytes: number): Buffer | undefined {
+    const buffer = this.#recyclable.pop();
+    // Another size: traffic has changed, so the others are of no use either.
+    if (buffer !== undefined && buffer.length !== bytes) this.#recyclable.length = 0;
+    return buffer?.length === bytes ? buffer : undefined;
   }
 
   // -- addresses and numbers --------------------------------------------------------------------

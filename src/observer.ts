@@ -5,7 +5,7 @@
 import { errnoError } from "./errors.ts";
 import { MonitorEventType, Reason, SharedRecord, SocketRecord } from "./ffi/abi.generated.ts";
 import { type MonitorEvent, readMonitorEvent } from "./ffi/records.ts";
-import type { SocketCore } from "./socket.ts";
+import type { SocketCore } from "./socket_core.ts";
 
 /** zeromq.js's names of events; none of them is "error", which would throw in an emitter. */
 export type EventType =

@@ -14,7 +14,7 @@ import {
   SharedRecord,
   SocketRecord,
 } from "./ffi/abi.generated.ts";
-import type { SocketCore } from "./socket.ts";
+import type { SocketCore } from "./socket_core.ts";
 import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 /** A received message: its parts, each a Buffer that nothing overwrites. */
@@ -39,6 +39,16 @@ const BORROWED_VIEW_BYTES_MIN = 256;
 
 const BATCH_MAX_DEFAULT = 1024;
 
+/** Borrowed messages whose objects are used again. */
+const KEPT_MAX = 1024;
+
+interface Kept {
+  message: Message;
+  part: Buffer;
+  /** Its offset in the chunk; -1: memory of its own. */
+  place: number;
+}
+
 const MASK = RING_ENTRIES - 1;
 const ENTRY_WORDS = EntryRecord.bytes / 4;
 const LENGTH = EntryRecord.length.offset / 4;
@@ -52,17 +62,26 @@ const FILLED = CURSOR + CursorRecord.filled.offset / 4;
 export class ReceiveQueue {
   readonly #core: SocketCore;
   readonly #context: NativeContext;
+  readonly #handle: number;
   readonly #words: Uint32Array;
+  readonly #copy: NativeContext["native"]["copy"];
   readonly #waits: Wait<unknown>[] = [];
   #taken = 0;
   /** The chunk that a borrowed batch lies in, until the next step. */
   #borrowed: Buffer | undefined;
   #detached = false;
+  /** Buffers of large parts of a borrowed batch. */
+  readonly #borrowedLent: Buffer[] = [];
+  /** The objects of borrowed messages, by their index in the batch, for the next step. */
+  readonly #kept: Kept[] = [];
+  #keptChunk: Buffer | undefined;
 
   constructor(core: SocketCore) {
     this.#core = core;
     this.#context = core.context;
+    this.#handle = core.handle;
     this.#words = core.words;
+    this.#copy = core.context.native.copy;
   }
 
   set detached(value: boolean) {
@@ -79,53 +98,76 @@ export class ReceiveQueue {
   }
 
   #take(borrow: boolean): Message | undefined {
+    if (this.#taken === this.#words[FILLED] && !this.#refill()) return undefined;
+    return this.#takeFilled(borrow);
+  }
+
+  /** One message, of which at least the first part is in the ring. */
+  #takeFilled(borrow: boolean): Message {
     const words = this.#words;
-    if (this.#taken === words[FILLED] && !this.#refill()) return undefined;
-    const message: Message = [];
+    const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
+    const part = this.#part(entry, borrow);
+    const more = words[entry + FLAGS]! & ENTRY_MORE;
+    this.#taken = (this.#taken + 1) >>> 0;
+    words[TAKEN] = this.#taken;
+    return more === 0 ? [part] : this.#takeRest([part], borrow);
+  }
+
+  #takeRest(message: Message, borrow: boolean): Message {
+    const words = this.#words;
     for (;;) {
+      // More parts than the ring holds: the rest of the message is there, it needs another fill.
+      if (this.#taken === words[FILLED]) this.#fill();
       const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
       message.push(this.#part(entry, borrow));
       this.#taken = (this.#taken + 1) >>> 0;
       words[TAKEN] = this.#taken;
       if (!(words[entry + FLAGS]! & ENTRY_MORE)) return message;
-      // More parts than the ring holds: the rest of the message is there, it needs another fill.
-      if (this.#taken === words[FILLED]) this.#fill();
     }
   }
 
   #part(entry: number, borrow: boolean): Buffer {
-    const words = this.#words;
-    const length = words[entry + LENGTH]!;
-    const flags = words[entry + FLAGS]!;
-    if (flags & ENTRY_ARENA && length >= (borrow ? BORROWED_VIEW_BYTES_MIN : VIEW_BYTES_MIN)) {
-      if (borrow || !this.#detached) return this.#view(words[entry + PLACE]!, length, borrow);
-    } else if (flags & ENTRY_LENT) {
-      return this.#lent(words[entry + PLACE]!, length);
+    const length = this.#words[entry + LENGTH]!;
+    if (length >= (borrow ? BORROWED_VIEW_BYTES_MIN : VIEW_BYTES_MIN)) {
+      const large = this.#largePart(entry, length, borrow);
+      if (large !== undefined) return large;
     }
     const part = Buffer.allocUnsafeSlow(length);
-    if (length > 0) this.#context.native.copy(this.#core.handle, this.#taken, part, length);
+    if (length > 0) this.#copy(this.#handle, this.#taken, part, length);
     return part;
   }
 
-  #view(offset: number, length: number, borrow: boolean): Buffer {
-    const context = this.#context;
-    const { chunk } = context;
-    if (!borrow) context.view();
-    else if (this.#borrowed === undefined) {
-      this.#borrowed = chunk;
-      context.borrow();
-    }
-    return chunk.subarray(offset, offset + length);
+  /** A part that need not be copied; undefined: it has to be. */
+  #largePart(entry: number, length: number, borrow: boolean): Buffer | undefined {
+    const words = this.#words;
+    const flags = words[entry + FLAGS]!;
+    if (flags & ENTRY_LENT) return this.#lent(words[entry + PLACE]!, length, borrow);
+    if (!(flags & ENTRY_ARENA) || (this.#detached && !borrow)) return undefined;
+    return this.#view(words[entry + PLACE]!, length, borrow);
   }
 
-  #lent(id: number, length: number): Buffer {
+  #view(offset: number, length: number, borrow: boolean): Buffer {
+    if (borrow) this.#markBorrowed();
+    else this.#context.view();
+    return this.#context.chunk.subarray(offset, offset + length);
+  }
+
+  #markBorrowed(): void {
+    if (this.#borrowed !== undefined) return;
+    this.#borrowed = this.#context.chunk;
+    this.#context.borrow();
+  }
+
+  #lent(id: number, length: number, borrow: boolean): Buffer {
     const buffer = this.#context.lent.get(id);
     if (buffer === undefined) throw new Error(`monocoque: lent buffer ${id} is not known`);
     this.#context.lent.delete(id);
+    if (borrow) this.#borrowedLent.push(buffer);
     return buffer.length === length ? buffer : buffer.subarray(0, length);
   }
 
   #endBorrow(): void {
+    while (this.#borrowedLent.length > 0) this.#context.recycle(this.#borrowedLent.pop()!);
     if (this.#borrowed === undefined) return;
     const chunk = this.#borrowed;
     this.#borrowed = undefined;
@@ -140,7 +182,7 @@ export class ReceiveQueue {
   }
 
   #fill(): boolean {
-    const status = this.#context.native.fill(this.#core.handle);
+    const status = this.#context.native.fill(this.#handle);
     if (status < 0) throw errnoError(status);
     return this.#words[FILLED] !== this.#taken;
   }
@@ -148,21 +190,66 @@ export class ReceiveQueue {
   /** What is there now, up to `max` messages; undefined for none. */
   #takeMany(max: number, borrow: boolean): Message[] | undefined {
     this.#endBorrow();
-    const first = this.#take(borrow);
-    if (first === undefined) return undefined;
-    const batch = [first];
     const words = this.#words;
-    while (batch.length < max) {
-      // No turn in between: in a borrowed batch it would overwrite what was just handed out.
-      if (this.#taken === words[FILLED] && !this.#fillMore()) break;
-      batch.push(this.#take(borrow)!);
+    if (this.#taken === words[FILLED] && !this.#refill()) return undefined;
+    const { chunk } = this.#context;
+    if (borrow && this.#keptChunk !== chunk) {
+      // Views of an earlier chunk would keep it alive.
+      this.#kept.length = 0;
+      this.#keptChunk = chunk;
     }
+    const batch: Message[] = [];
+    do {
+      batch.push(borrow ? this.#takeBorrowed(batch.length) : this.#takeFilled(false));
+      // No turn in between: in a borrowed batch it would overwrite what was just handed out.
+    } while (batch.length < max && (this.#taken !== words[FILLED] || this.#fillMore()));
     return batch;
+  }
+
+  /**
+   * Like `#takeFilled`, but with the objects of the step before, where they fit: a stream of
+   * messages of one size is received without a single allocation.
+   */
+  #takeBorrowed(index: number): Message {
+    const words = this.#words;
+    const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
+    const length = words[entry + LENGTH]!;
+    const flags = words[entry + FLAGS]!;
+    const kept = this.#kept[index];
+    if (kept === undefined || flags & (ENTRY_MORE | ENTRY_LENT)) return this.#takeNew(index, flags);
+    const { part } = kept;
+    if (part.length !== length) return this.#takeNew(index, flags);
+    if (length < BORROWED_VIEW_BYTES_MIN || !(flags & ENTRY_ARENA)) {
+      if (kept.place >= 0) return this.#takeNew(index, flags);
+      this.#copy(this.#handle, this.#taken, part, length);
+    } else {
+      if (kept.place !== words[entry + PLACE]!) return this.#takeNew(index, flags);
+      this.#markBorrowed();
+    }
+    this.#taken = (this.#taken + 1) >>> 0;
+    words[TAKEN] = this.#taken;
+    const { message } = kept;
+    // The array was the caller's for a step.
+    message.length = 1;
+    message[0] = part;
+    return message;
+  }
+
+  #takeNew(index: number, flags: number): Message {
+    const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
+    const place = this.#words[entry + PLACE]!;
+    const message = this.#takeFilled(true);
+    const part = message[0]!;
+    if (index < KEPT_MAX && !(flags & (ENTRY_MORE | ENTRY_LENT)) && part.length > 0) {
+      const viewed = part.buffer === this.#context.chunk.buffer;
+      this.#kept[index] = { message, part, place: viewed ? place : -1 };
+    }
+    return message;
   }
 
   /** After the first message of a batch a pattern may have nothing more to give (EFSM): its end. */
   #fillMore(): boolean {
-    const status = this.#context.native.fill(this.#core.handle);
+    const status = this.#context.native.fill(this.#handle);
     return status >= 0 && this.#words[FILLED] !== this.#taken;
   }
 

@@ -9,7 +9,7 @@ import {
   SEND_MORE,
   Status,
 } from "./ffi/abi.generated.ts";
-import type { SocketCore } from "./socket.ts";
+import type { SocketCore } from "./socket_core.ts";
 import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 /**
@@ -20,6 +20,8 @@ export type MessageLike = ArrayBufferView | ArrayBuffer | SharedArrayBuffer | st
 
 /** A message to send: one part, or an array of parts. */
 export type Sendable = MessageLike | readonly MessageLike[];
+
+const NO_PARTS = "A message has at least one part: use [null]";
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -78,7 +80,7 @@ export class SendQueue {
   }
 
   #queueParts(parts: readonly MessageLike[], flags: number): number {
-    if (parts.length === 0) throw new TypeError("A message has at least one part: use [null]");
+    if (parts.length === 0) throw new TypeError(NO_PARTS);
     // All of them are looked at before the first is queued: half a message is never left behind.
     for (const part of parts) checkPart(part);
     const last = parts.length - 1;
@@ -97,7 +99,7 @@ export class SendQueue {
     if (core.blocked) throw busyError("binding");
     if (this.#waits.length > 0) {
       if (!core.queues) throw busyError("writing");
-      return this.#wait(() => this.#attempt(message), options);
+      return this.#waitToSend(message, options);
     }
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     let status: number;
@@ -111,7 +113,18 @@ export class SendQueue {
       return this.#context.spend() ? this.#context.yieldTurn() : RESOLVED;
     }
     if (status !== Status.EAGAIN) return Promise.reject(errnoError(status));
-    return this.#wait(() => this.#attempt(message), options);
+    return this.#waitToSend(message, options);
+  }
+
+  /** Waits with a copy: what was sent may be changed as soon as `send` has returned. */
+  #waitToSend(message: Sendable, options: WaitOptions | undefined): Promise<void> {
+    let own: Sendable;
+    try {
+      own = copyOf(message);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#wait(() => this.#attempt(own), options);
   }
 
   /** Queues as many as there is room for, then waits for room for the next ones. */
@@ -214,6 +227,19 @@ export class SendQueue {
     const advice = "The socket was closed while this call waited.";
     for (const wait of [...this.#waits]) wait.reject(zmqError("EAGAIN", { advice }));
   }
+}
+
+/** Throws TypeError for what cannot be sent. */
+function copyOf(message: Sendable): Sendable {
+  if (!Array.isArray(message)) return copyOfPart(message as MessageLike);
+  if (message.length === 0) throw new TypeError(NO_PARTS);
+  return (message as readonly MessageLike[]).map(copyOfPart);
+}
+
+function copyOfPart(part: MessageLike): MessageLike {
+  checkPart(part);
+  // Strings, numbers and null do not change.
+  return typeof part === "object" && part !== null ? Buffer.from(toBytes(part)) : part;
 }
 
 function isLarge(message: Sendable): boolean {

@@ -143,6 +143,7 @@ pub fn ContextType(comptime IO: type) type {
             context.run_timers();
             context.resume_sessions();
             context.receive_pass();
+            context.end_finished();
             context.flush_dirty();
             context.io.set_deadline(context.timers.nearest_ns()) catch {
                 // No room for the request now: the turn is taken again.
@@ -652,6 +653,11 @@ pub fn ContextType(comptime IO: type) type {
         /// Puts received messages into the socket's ring.
         pub fn fill(context: *Context, slot: *Slot) sockets.ReceiveError!void {
             try slot.socket.fill();
+            context.end_finished();
+        }
+
+        /// Sessions without a connection go with their last message.
+        fn end_finished(context: *Context) void {
             while (context.resources.finished.pop_front()) |pipe| {
                 const session = context.session_table.get(pipe.session) orelse continue;
                 context.destroy(session);

@@ -1,13 +1,24 @@
 //! Every file with tests. zig/tidy.zig fails when one is missing here.
 
 comptime {
+    _ = @import("context_test.zig");
+    _ = @import("core/arena.zig");
     _ = @import("core/envelope.zig");
     _ = @import("core/monitor.zig");
+    _ = @import("core/receive_ring.zig");
+    _ = @import("core/send_queue.zig");
     _ = @import("io/address.zig");
     _ = @import("io/io.zig");
     _ = @import("io/transfer.zig");
     _ = @import("io/uring.zig");
     _ = @import("net/backoff.zig");
+    _ = @import("sim/attack_test.zig");
+    _ = @import("sim/fault_test.zig");
+    _ = @import("sim/memory_io.zig");
+    _ = @import("sim/pattern_test.zig");
+    _ = @import("sim/session_test.zig");
+    _ = @import("sim/wire_test.zig");
+    _ = @import("stdx/copy.zig");
     _ = @import("stdx/deadline_heap.zig");
     _ = @import("stdx/handle_table.zig");
     _ = @import("stdx/intrusive_list.zig");

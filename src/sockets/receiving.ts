@@ -2,7 +2,7 @@
 
 import { INTEREST_READABLE } from "../ffi/abi.generated.ts";
 import { type BatchOptions, type Message, ReceiveQueue } from "../receive_queue.ts";
-import { coreOf, Socket } from "../socket.ts";
+import { coreOf, type Socket } from "../socket.ts";
 import type { WaitOptions } from "../wait.ts";
 
 /** What a socket that receives can do. */
@@ -16,6 +16,7 @@ export interface Readable<M = Message> extends AsyncIterable<M> {
   readonly readable: boolean;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: TypeScript takes no other type for a mixin.
 type AbstractClass<T> = abstract new (...args: any[]) => T;
 
 const queueOf = (socket: Socket): ReceiveQueue => socket[coreOf].receiver as ReceiveQueue;
@@ -23,6 +24,7 @@ const queueOf = (socket: Socket): ReceiveQueue => socket[coreOf].receiver as Rec
 /** Adds the receiving calls to a socket class. */
 export function Receiving<Base extends AbstractClass<Socket>>(base: Base) {
   abstract class ReceivingSocket extends base implements Readable {
+    // biome-ignore lint/suspicious/noExplicitAny: see above.
     constructor(...args: any[]) {
       super(...args);
       const core = this[coreOf];

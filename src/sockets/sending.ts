@@ -2,7 +2,7 @@
 
 import { INTEREST_WRITABLE } from "../ffi/abi.generated.ts";
 import { type Sendable, SendQueue } from "../send_queue.ts";
-import { coreOf, Socket } from "../socket.ts";
+import { coreOf, type Socket } from "../socket.ts";
 import type { WaitOptions } from "../wait.ts";
 
 /** What a socket that sends can do. */
@@ -14,6 +14,7 @@ export interface Writable<M = Sendable> {
   readonly writable: boolean;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: TypeScript takes no other type for a mixin.
 type AbstractClass<T> = abstract new (...args: any[]) => T;
 
 const queueOf = (socket: Socket): SendQueue => socket[coreOf].sender as SendQueue;
@@ -21,6 +22,7 @@ const queueOf = (socket: Socket): SendQueue => socket[coreOf].sender as SendQueu
 /** Adds the sending calls to a socket class. */
 export function Sending<Base extends AbstractClass<Socket>>(base: Base) {
   abstract class SendingSocket extends base implements Writable {
+    // biome-ignore lint/suspicious/noExplicitAny: see above.
     constructor(...args: any[]) {
       super(...args);
       const core = this[coreOf];

@@ -98,3 +98,47 @@ pub const Arena = struct {
         assert(arena.unreferenced());
     }
 };
+
+test "a turn that begins has room for the longest tail: its connection would never be read again" {
+    const bytes = constants.arena_bytes_default;
+    const chunk = try std.testing.allocator.alloc(u8, bytes);
+    defer std.testing.allocator.free(chunk);
+    var slabs: Slabs = .init(1 << 20);
+    defer slabs.deinit();
+    var arena: Arena = .{};
+    try std.testing.expect(!arena.prepare(&slabs));
+    try arena.lend(&slabs, chunk);
+    for (0..bytes) |used| {
+        if (used % 97 != 0) continue;
+        // Somebody may still look at what is used.
+        for ([_]bool{ false, true }) |viewed| {
+            arena.used = @intCast(used);
+            arena.viewed = viewed;
+            if (arena.prepare(&slabs)) {
+                try std.testing.expect(arena.reserve(constants.arena_turn_bytes_min) != null);
+            } else try std.testing.expect(viewed);
+            if (viewed) try std.testing.expect(arena.used == used);
+        }
+    }
+    arena.chunk = &.{};
+}
+
+test "without memory to spill to, unread messages stay where they are" {
+    var chunk: [constants.arena_bytes_default]u8 = @splat('u');
+    var slabs: Slabs = .init(1 << 20);
+    defer slabs.deinit();
+    var arena: Arena = .{};
+    try arena.lend(&slabs, &chunk);
+    const run = try slabs.create(Run);
+    arena.keep(60_000);
+    run.* = .{ .bytes = &chunk, .len = 60_000, .storage = .arena };
+    arena.runs.push_back(run);
+    slabs.fail_after = 0;
+    try std.testing.expect(!arena.prepare(&slabs));
+    try std.testing.expectEqual(60_000, arena.used);
+    try std.testing.expect(arena.prepare(&slabs));
+    try std.testing.expectEqual(60_000, arena.spilled_bytes);
+    @memset(&chunk, 'x');
+    try std.testing.expect(std.mem.allEqual(u8, run.bytes[0..run.len], 'u'));
+    run.free(&slabs, &arena);
+}

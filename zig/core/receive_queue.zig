@@ -16,6 +16,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 const Arena = @import("arena.zig").Arena;
+const copy = @import("../stdx/copy.zig").copy;
 const frame = @import("../zmtp/frame.zig");
 const Link = @import("../stdx/intrusive_list.zig").Link;
 const ReceiveRing = @import("receive_ring.zig").ReceiveRing;
@@ -53,7 +54,7 @@ pub const Run = struct {
         assert(run.storage == .arena);
         const rest = run.bytes[run.position..run.len];
         const block = try slabs.allocate(rest.len);
-        @memcpy(block[0..rest.len], rest);
+        copy(block[0..rest.len], rest);
         run.bytes = block.ptr;
         run.skipped += run.position;
         run.len = @intCast(rest.len);

@@ -13,6 +13,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 const constants = @import("../constants.zig");
+const copy_bytes = @import("../stdx/copy.zig").copy;
 const Arena = @import("arena.zig").Arena;
 const Link = @import("../stdx/intrusive_list.zig").Link;
 const Part = @import("receive_queue.zig").Part;
@@ -167,7 +168,7 @@ pub const ReceiveRing = struct {
         if (position -% ring.cursor.taken >= ring.waiting()) return false;
         const index = position & mask;
         if (ring.shared[index].length != target.len) return false;
-        @memcpy(target, ring.pointers[index][0..target.len]);
+        copy_bytes(target, ring.pointers[index][0..target.len]);
         return true;
     }
 
@@ -223,4 +224,202 @@ pub const ReceiveRing = struct {
 comptime {
     assert(@sizeOf(Entry) == 16);
     assert(std.math.isPowerOfTwo(entries));
+}
+
+const Prng = @import("../stdx/prng.zig").Prng;
+const ReceiveQueue = @import("receive_queue.zig").ReceiveQueue;
+
+/// One random life of what lies between a connection and its reader: chunk, queue, ring. Messages
+/// are numbers: a part's bytes tell which message and which part of it they are.
+const Life = struct {
+    resources: Resources,
+    chunk: [4096]u8 = undefined,
+    queue: ReceiveQueue = .{},
+    cursor: Cursor = .{},
+    shared: [entries]Entry = undefined,
+    ring: ReceiveRing = undefined,
+    prng: Prng,
+    /// Messages that have arrived and that were taken; parts of the one under way at each end.
+    arrived: u32 = 0,
+    taken: u32 = 0,
+    taken_parts: u32 = 0,
+    arriving: u32 = 0,
+
+    const allocator = std.testing.allocator;
+
+    fn init(life: *Life, seed: u64) !void {
+        life.* = .{ .resources = .{ .slabs = .init(1 << 24) }, .prng = .init(seed) };
+        life.ring = .{ .cursor = &life.cursor, .shared = &life.shared };
+        try life.resources.arena.lend(&life.resources.slabs, &life.chunk);
+    }
+
+    fn deinit(life: *Life) void {
+        life.resources.slabs.fail_after = null;
+        life.ring.clear(&life.resources);
+        life.queue.clear(&life.resources);
+        assert(life.resources.arena.unreferenced());
+        life.resources.slabs.deinit();
+    }
+
+    fn parts_of(number: u32) u32 {
+        return if (number % 50 == 17) 700 else 1 + number % 4;
+    }
+
+    fn size_of(number: u32, part: u32) usize {
+        return (number *% 31 +% part *% 7) % 60;
+    }
+
+    fn byte_of(number: u32, part: u32) u8 {
+        return @truncate(number *% 13 +% part);
+    }
+
+    /// Some frames arrive in the chunk, whole messages and perhaps the beginning of one.
+    fn arrive(life: *Life) !void {
+        const arena = &life.resources.arena;
+        const space = arena.reserve(200) orelse return;
+        var used: u32 = 0;
+        var messages: u32 = 0;
+        var boundary: u32 = 0;
+        const arriving = life.arriving;
+        const arrived = life.arrived;
+        for (0..@intCast(1 + life.prng.below(20))) |_| {
+            const number = life.arrived;
+            const size = size_of(number, life.arriving);
+            if (used + 2 + size > space.len) break;
+            const more = life.arriving + 1 < parts_of(number);
+            space[used] = @intFromBool(more);
+            space[used + 1] = @intCast(size);
+            @memset(space[used + 2 ..][0..size], byte_of(number, life.arriving));
+            used += @intCast(2 + size);
+            life.arriving += 1;
+            if (more) continue;
+            life.arriving = 0;
+            life.arrived += 1;
+            messages += 1;
+            boundary = used;
+        }
+        if (used == 0) return;
+        const slabs = &life.resources.slabs;
+        const bytes = space[0..used];
+        if (life.queue.push_arena(slabs, arena, bytes, messages, boundary)) {
+            arena.keep(used);
+        } else |_| {
+            // The connection ends with it.
+            life.arriving = arriving;
+            life.arrived = arrived;
+            life.lose_incomplete();
+        }
+    }
+
+    fn lose_incomplete(life: *Life) void {
+        life.queue.rollback(&life.resources);
+        life.arriving = 0;
+    }
+
+    /// As the socket does.
+    fn fill(life: *Life) void {
+        if (life.ring.waiting() > 0) return;
+        life.ring.release(&life.resources.slabs);
+        var messages = life.prng.below(40);
+        while (messages > 0 and life.queue.messages > 0 and life.ring.free_entries() > 0) {
+            if (!life.queue.reading) life.ring.begin_message();
+            const part = life.queue.next_part(&life.resources.arena);
+            life.ring.push(&life.resources.arena, part, 1);
+            if (!part.more) messages -= 1;
+        }
+    }
+
+    fn take(life: *Life, count: u64) !void {
+        for (0..@min(count, life.ring.waiting())) |_| {
+            const entry = life.shared[life.cursor.taken & mask];
+            const number = life.taken;
+            const size = size_of(number, life.taken_parts);
+            try std.testing.expectEqual(size, entry.length);
+            var buffer: [64]u8 = undefined;
+            try std.testing.expect(life.ring.copy(life.cursor.taken, buffer[0..size]));
+            const byte = byte_of(number, life.taken_parts);
+            try std.testing.expect(std.mem.allEqual(u8, buffer[0..size], byte));
+            if (entry.flags & flag_arena != 0) {
+                const view = life.chunk[entry.place..][0..size];
+                try std.testing.expect(std.mem.allEqual(u8, view, byte));
+            }
+            life.taken_parts += 1;
+            const more = life.taken_parts < parts_of(number);
+            try std.testing.expectEqual(more, entry.flags & flag_more != 0);
+            if (!more) {
+                life.taken += 1;
+                life.taken_parts = 0;
+            }
+            life.cursor.taken +%= 1;
+        }
+    }
+
+    /// As before a turn's receiving: used space is written again only when nothing refers to it.
+    fn reuse(life: *Life) void {
+        const arena = &life.resources.arena;
+        arena.spill(&life.resources.slabs) catch return;
+        @memset(&life.chunk, 0xdd);
+        arena.used = 0;
+    }
+
+    fn step(life: *Life, out_of_memory: bool) !void {
+        if (out_of_memory and life.prng.chance(1, 5)) {
+            life.resources.slabs.fail_after = life.prng.below(3);
+        }
+        defer life.resources.slabs.fail_after = null;
+        const Action = enum { arrive, fill, take, take_all, reuse, die };
+        switch (life.prng.weighted(Action, .{
+            .arrive = 10,
+            .fill = 8,
+            .take = 5,
+            .take_all = 4,
+            .reuse = 3,
+            .die = 1,
+        })) {
+            .arrive => try life.arrive(),
+            .fill => life.fill(),
+            .take => try life.take(life.prng.below(30)),
+            .take_all => try life.take(entries),
+            .reuse => life.reuse(),
+            .die => life.lose_incomplete(),
+        }
+        life.queue.invariants();
+        life.resources.slabs.invariants();
+    }
+};
+
+test "every part is handed out once, in order and unchanged, whenever it is taken" {
+    for (0..60) |seed| {
+        const life = try Life.allocator.create(Life);
+        defer Life.allocator.destroy(life);
+        try life.init(seed);
+        defer life.deinit();
+        for (0..400) |_| try life.step(seed % 2 == 0);
+        life.lose_incomplete();
+        while (life.taken < life.arrived) {
+            life.fill();
+            try life.take(entries);
+        }
+        try std.testing.expectEqual(0, life.queue.messages);
+        try std.testing.expectEqual(0, life.queue.bytes);
+        life.ring.release(&life.resources.slabs);
+        try std.testing.expectEqual(0, life.resources.slabs.live_bytes);
+    }
+}
+
+test "a wild position written by the owner reads nothing: it is shared memory" {
+    const life = try Life.allocator.create(Life);
+    defer Life.allocator.destroy(life);
+    try life.init(1);
+    defer life.deinit();
+    for (0..20) |_| try life.arrive();
+    life.fill();
+    const filled = life.cursor.filled;
+    var buffer: [64]u8 = undefined;
+    try std.testing.expect(!life.ring.copy(filled, &buffer));
+    try std.testing.expect(!life.ring.copy(filled +% 100_000, buffer[0..0]));
+    try std.testing.expect(!life.ring.copy(life.cursor.taken, buffer[0..63]));
+    life.cursor.taken = filled +% 1000;
+    try std.testing.expectEqual(0, life.ring.free_entries());
+    life.cursor.taken = filled;
 }

@@ -18,6 +18,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 const constants = @import("../constants.zig");
+const copy = @import("../stdx/copy.zig").copy;
 const frame = @import("../zmtp/frame.zig");
 const Slabs = @import("../stdx/slab.zig").Slabs;
 
@@ -76,6 +77,8 @@ pub const SendQueue = struct {
     bytes: u64 = 0,
     segment_hint: u32 = constants.segment_bytes_small,
     borrowed: u32 = 0,
+    /// The segment before the first borrowed one; null: that is the head, or none is borrowed.
+    borrowed_behind: ?*Segment = null,
 
     pub fn empty(queue: *const SendQueue) bool {
         return queue.bytes == 0;
@@ -109,7 +112,7 @@ pub const SendQueue = struct {
         } else {
             const target = segment.data + segment.tail;
             const size = encode(target, part.len, more);
-            @memcpy(target[size..][0..part.len], part);
+            copy(target[size..][0..part.len], part);
             segment.tail += @intCast(size + part.len);
         }
         assert(segment.tail <= segment.capacity);
@@ -145,7 +148,9 @@ pub const SendQueue = struct {
         errdefer queue.rollback(slabs);
         if (part.len > constants.frame_bytes_max) return error.OutOfMemory;
         if (borrow and part.len >= constants.gather_bytes_min) {
+            const behind = queue.last;
             const segment = try queue.append(slabs, frame.header_size_max);
+            if (queue.borrowed == 0) queue.borrowed_behind = behind;
             segment.content = .borrowed;
             // Only read: the constness goes with the vectors.
             segment.data = @constCast(part.ptr);
@@ -211,6 +216,7 @@ pub const SendQueue = struct {
             queue.last = before;
         }
         if (last.content == .borrowed) queue.borrowed -= 1;
+        if (queue.borrowed_behind == last) queue.borrowed_behind = null;
         last.free(slabs);
     }
 
@@ -302,6 +308,7 @@ pub const SendQueue = struct {
             }
         }
         if (segment.content == .borrowed) queue.borrowed -= 1;
+        if (queue.borrowed_behind == segment) queue.borrowed_behind = null;
         segment.free(slabs);
     }
 
@@ -323,34 +330,37 @@ pub const SendQueue = struct {
     /// Copies what the kernel did not take of borrowed payloads: the caller's memory goes back.
     pub fn detach(queue: *SendQueue, slabs: *Slabs) error{OutOfMemory}!void {
         if (queue.borrowed == 0) return;
-        var before: ?*Segment = null;
-        var current = queue.head;
+        // Only what was queued since the last time can be borrowed: a long queue is not walked.
+        var before = queue.borrowed_behind;
+        var current = if (before) |segment| segment.next else queue.head;
         while (current) |segment| {
             current = segment.next;
-            if (segment.content == .borrowed) {
-                const copy = try copy_borrowed(segment, slabs);
-                if (before) |previous| previous.next = copy else queue.head = copy;
-                if (queue.last == segment) queue.last = copy;
-                if (queue.message_first == segment) queue.message_first = copy;
-                queue.borrowed -= 1;
-                segment.free(slabs);
-                before = copy;
-            } else before = segment;
+            if (segment.content != .borrowed) {
+                before = segment;
+                continue;
+            }
+            const owned = try own_payload(segment, slabs);
+            if (before) |previous| previous.next = owned else queue.head = owned;
+            if (queue.last == segment) queue.last = owned;
+            if (queue.message_first == segment) queue.message_first = owned;
+            queue.borrowed -= 1;
+            segment.free(slabs);
+            before = owned;
         }
         assert(queue.borrowed == 0);
     }
 
-    fn copy_borrowed(segment: *Segment, slabs: *Slabs) error{OutOfMemory}!*Segment {
+    fn own_payload(segment: *Segment, slabs: *Slabs) error{OutOfMemory}!*Segment {
         const rest = segment.tail - segment.start;
         const block = try slabs.allocate(@sizeOf(Segment) + rest);
-        const copy: *Segment = @ptrCast(block.ptr);
-        copy.* = segment.*;
-        copy.data = block.ptr + @sizeOf(Segment);
-        copy.block_bytes = @intCast(block.len);
-        copy.capacity = @intCast(block.len - @sizeOf(Segment));
-        copy.content = if (segment.start == 0) .frames else .rest;
+        const owned: *Segment = @ptrCast(block.ptr);
+        owned.* = segment.*;
+        owned.data = block.ptr + @sizeOf(Segment);
+        owned.block_bytes = @intCast(block.len);
+        owned.capacity = @intCast(block.len - @sizeOf(Segment));
+        owned.content = if (segment.start == 0) .frames else .rest;
         const size = segment.header_bytes;
-        var target = copy.data;
+        var target = owned.data;
         if (segment.start < size) {
             const head = segment.header()[segment.start..size];
             @memcpy(target[0..head.len], head);
@@ -358,15 +368,15 @@ pub const SendQueue = struct {
         }
         const from = @max(segment.start, size) - size;
         const payload = segment.data[from .. segment.tail - size];
-        @memcpy(target[0..payload.len], payload);
-        copy.tail = rest;
+        copy(target[0..payload.len], payload);
+        owned.tail = rest;
         // Nothing may be appended behind half a frame: `count_sent` could not find it.
-        if (copy.content == .rest) copy.capacity = rest;
-        copy.end = segment.end - segment.start;
-        copy.start = 0;
-        copy.counted = 0;
-        copy.header_bytes = 0;
-        return copy;
+        if (owned.content == .rest) owned.capacity = rest;
+        owned.end = segment.end - segment.start;
+        owned.start = 0;
+        owned.counted = 0;
+        owned.header_bytes = 0;
+        return owned;
     }
 
     /// The connection died. What of the first message went to the kernel is lost there, so that

@@ -16,6 +16,7 @@ const address_module = @import("../io/address.zig");
 const Address = address_module.Address;
 const command = @import("../zmtp/command.zig");
 const constants = @import("../constants.zig");
+const copy = @import("../stdx/copy.zig").copy;
 const Backoff = @import("../net/backoff.zig").Backoff;
 const connection_options = @import("../net/connection_options.zig");
 const engine_module = @import("engine.zig");
@@ -300,7 +301,7 @@ pub fn SessionType(comptime IO: type) type {
             if (count == 0) return session.disconnect(.peer_closed);
             // A full buffer: there is probably more, and no event will tell.
             session.readable = count == target.len;
-            @memcpy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
+            copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
             return session.process(space[0 .. session.tail_bytes + count]);
         }
 
@@ -348,7 +349,7 @@ pub fn SessionType(comptime IO: type) type {
             }
             if (rest.len > 0) {
                 if (session.tail.len == 0) session.tail = try slabs.allocate(rest.len);
-                @memcpy(session.tail[0..rest.len], rest);
+                copy(session.tail[0..rest.len], rest);
             }
             session.tail_bytes = @intCast(rest.len);
         }
@@ -450,7 +451,7 @@ pub fn SessionType(comptime IO: type) type {
             large.id = id;
             if (large.received == 0) {
                 const tail = session.tail[0..session.tail_bytes];
-                @memcpy(large.buffer[0..tail.len], tail);
+                copy(large.buffer[0..tail.len], tail);
                 large.received = session.tail_bytes;
                 session.keep_tail("") catch unreachable; // Frees only.
             }

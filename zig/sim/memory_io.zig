@@ -147,6 +147,7 @@ pub const Network = struct {
     port_next: u16 = 40_000,
     /// This many more submissions succeed, the next one fails.
     submissions_left: ?u64 = null,
+    submissions_failed: u64 = 0,
 
     pub fn init(allocator: std.mem.Allocator, seed: u64, options: Options) Network {
         return .{ .allocator = allocator, .prng = .init(seed), .options = options };
@@ -515,7 +516,7 @@ pub const MemoryIO = struct {
             self.close(completion.result);
         }
         assert(self.descriptors_open == 0);
-        if (network.options.submit_fails == 0 and network.submissions_left == null) {
+        if (network.submissions_failed == 0) {
             for (network.endpoints.items) |endpoint| {
                 if (endpoint.owner == self) assert(endpoint.closed);
             }
@@ -600,11 +601,15 @@ pub const MemoryIO = struct {
     // -- requests -----------------------------------------------------------------------------
 
     fn prepare(self: *MemoryIO) io_module.SubmitError!void {
-        if (self.network.submissions_left) |left| {
-            if (left == 0) return error.SystemResources;
-            self.network.submissions_left = left - 1;
+        const network = self.network;
+        var fails = network.happens(network.options.submit_fails);
+        if (network.submissions_left) |left| {
+            if (left == 0) fails = true;
+            network.submissions_left = if (left == 0) null else left - 1;
         }
-        if (self.network.happens(self.network.options.submit_fails)) return error.SystemResources;
+        if (!fails) return;
+        network.submissions_failed += 1;
+        return error.SystemResources;
     }
 
     pub fn watch_readable(

@@ -98,6 +98,7 @@ pub const Rep = struct {
         switch (rep.state) {
             .ready => rep.prefetch(socket),
             .received => {
+                if (socket.ring.waiting() > 0) return;
                 if (rep.queue.current == null) return error.WrongState;
                 // A request with more parts than the ring holds.
                 socket.fill_rest(&rep.queue);
