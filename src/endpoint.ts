@@ -249,7 +249,13 @@ export function bindAddressNow(
   if (endpoint.transport !== "ipc" || endpoint.form !== "wildcard") {
     return literalAddress(endpoint, options);
   }
-  return unixAddress({ text: endpoint.text, form: "path", name: freshPath(endpoint.text) });
+  const name = freshPath(endpoint.text);
+  try {
+    return unixAddress({ text: endpoint.text, form: "path", name });
+  } catch (error) {
+    removeFreshPath(name);
+    throw error;
+  }
 }
 
 /**

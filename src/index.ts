@@ -1,19 +1,6 @@
-export { type ErrorCode, ZmqError } from "./errors.ts";
-export { type Event, type EventType, Observer } from "./observer.ts";
-export type {
-  PullOptions,
-  PushOptions,
-  ReplyOptions,
-  RequestOptions,
-  SocketOptions,
-} from "./options.ts";
-export type { BatchOptions, Message } from "./receive_queue.ts";
-export type { MessageLike, Sendable } from "./send_queue.ts";
-export { Socket, type SocketStats } from "./socket.ts";
-export { Pull } from "./sockets/pull.ts";
-export { Push } from "./sockets/push.ts";
-export type { Readable } from "./sockets/receiving.ts";
-export { Reply } from "./sockets/reply.ts";
-export { Request } from "./sockets/request.ts";
-export type { Writable } from "./sockets/sending.ts";
-export type { WaitOptions } from "./wait.ts";
+import * as everything from "./public.ts";
+
+export * from "./public.ts";
+
+/** Everything under one name, for `import zmq from "monocoque"`. */
+export default everything;

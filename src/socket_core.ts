@@ -75,7 +75,8 @@ export class SocketCore {
   readonly handle: number;
   /** The memory shared with the native socket, as words. */
   readonly words: Uint32Array;
-  readonly shared: DataView;
+  /** The same memory; after `close` a copy of it, since the native socket is freed. */
+  shared: DataView;
   readonly values: AllOptions;
   /** What the context tells us. */
   readonly dispatch: Dispatch;
@@ -294,6 +295,7 @@ export class SocketCore {
     this.receiver?.close();
     this.sender?.close();
     this.observer?.close();
+    this.shared = new DataView(this.shared.buffer.slice(0));
     this.context.native.socket_close(this.handle, this.values.linger);
     this.context.remove(this.handle);
     for (const { path } of this.bound) if (path !== undefined) removeFreshPath(path);

@@ -65,8 +65,11 @@ export class Wake {
   }
 
   #settle(): void {
-    const wanted: Mode = !this.#open ? "off" : this.#waits > 0 ? "stream" : "watch";
+    const waited = this.#waits > 0 || this.#leave !== undefined;
+    const wanted: Mode = !this.#open ? "off" : waited ? "stream" : "watch";
     if (wanted === this.#mode) return;
+    // A stream may have taken a signal that nobody has been told of: then nothing else would.
+    if (this.#mode === "stream") setImmediate(this.#onWake);
     this.#end();
     this.#mode = wanted;
     if (wanted === "stream") this.#startStream();

@@ -164,14 +164,24 @@ pub fn ContextType(comptime IO: type) type {
 
         /// Sleeps until something happens, at most until the deadline; then takes a turn.
         pub fn wait(context: *Context, timeout_ns: ?u64) Status {
-            if (!context.io.work_is_waiting() and context.readable.empty()) {
+            const starved = context.starved and !context.readable.empty();
+            if (!context.io.work_is_waiting() and (context.readable.empty() or starved)) {
                 context.flush_dirty();
                 context.io.begin();
-                context.io.set_deadline(context.timers.nearest_ns()) catch {};
-                context.io.wait(timeout_ns);
+                // Refused for want of memory: woken by the limit below at the latest.
+                var longest = if (starved) short_wait(timeout_ns) else timeout_ns;
+                context.io.set_deadline(context.timers.nearest_ns()) catch {
+                    longest = short_wait(timeout_ns);
+                };
+                context.io.wait(longest);
                 _ = context.io.finish();
             }
             return context.tick();
+        }
+
+        /// Nothing may tell when memory is there again, so it is looked for.
+        fn short_wait(timeout_ns: ?u64) u64 {
+            return @min(timeout_ns orelse std.math.maxInt(u64), 10 * time.ns_per_ms);
         }
 
         fn dispatch_completions(context: *Context) void {
@@ -194,7 +204,7 @@ pub fn ContextType(comptime IO: type) type {
             if (session.token(token.operation).epoch != token.epoch) return context.late();
             const outcome = switch (token.operation) {
                 .connect => session.on_connect(completion.result),
-                .readable => session.on_readable(completion.more),
+                .readable => session.on_readable(completion.result, completion.more),
                 .writable => session.on_writable(),
                 else => unreachable,
             };

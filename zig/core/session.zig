@@ -126,6 +126,8 @@ pub fn SessionType(comptime IO: type) type {
         pongs_queued: u8 = 0,
         /// There may be something to receive.
         readable: bool = false,
+        /// The end of the connection was told of and comes behind what can be read.
+        end_behind: bool = false,
         watching_readable: bool = false,
         watching_writable: bool = false,
         /// The socket is closed or the endpoint disconnected: flush, then end.
@@ -258,8 +260,9 @@ pub fn SessionType(comptime IO: type) type {
             return true;
         }
 
-        pub fn on_readable(session: *Session, more: bool) Outcome {
+        pub fn on_readable(session: *Session, result: i32, more: bool) Outcome {
             session.readable = true;
+            if (result > 0 and result & io_module.readable_end != 0) session.end_behind = true;
             if (!more) session.watching_readable = false;
             if (session.fd < 0) return .{};
             if (session.pipe.receive_full) {
@@ -300,7 +303,7 @@ pub fn SessionType(comptime IO: type) type {
             };
             if (count == 0) return session.disconnect(.peer_closed);
             // A full buffer: there is probably more, and no event will tell.
-            session.readable = count == target.len;
+            session.readable = count == target.len or session.end_behind;
             copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
             return session.process(space[0 .. session.tail_bytes + count]);
         }
@@ -482,7 +485,7 @@ pub fn SessionType(comptime IO: type) type {
                 vectors[0..count_vectors],
             ) catch |failure| return session.receive_failed(failure);
             if (count == 0) return session.disconnect(.peer_closed);
-            session.readable = count == target.len + trailer.len;
+            session.readable = count == target.len + trailer.len or session.end_behind;
             large.received += @intCast(@min(count, target.len));
             if (large.received < large.body_bytes) {
                 if (large.received < large.buffer.len) return .{};
@@ -661,6 +664,7 @@ pub fn SessionType(comptime IO: type) type {
             session.large = null;
             session.large_expected = false;
             session.readable = false;
+            session.end_behind = false;
             session.pongs_queued = 0;
             session.pipe.connected = false;
             session.pipe.receive.rollback(session.resources);

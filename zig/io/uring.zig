@@ -170,7 +170,7 @@ pub const Uring = struct {
 
     /// Hands over what has completed. Fewer than `buffer.len` does not mean that nothing is left.
     pub fn reap(self: *Uring, buffer: *[io.completions_max]Completion) []Completion {
-        if (self.work_is_waiting() or self.submissions() > 0) {
+        if (self.enter_needed()) {
             self.counters.system_calls += 1;
             if (self.work_is_waiting()) self.counters.wakeups += 1;
             // A refused enter (EBUSY, EINTR) leaves the flag set: `finish` sends us round again.
@@ -220,6 +220,13 @@ pub const Uring = struct {
         const flags = @atomicLoad(u32, self.ring.sq.kflags, .acquire);
         if (flags & (linux.IORING_SQ_TASKRUN | linux.IORING_SQ_CQ_OVERFLOW) != 0) return true;
         return @atomicLoad(u32, self.ring.cq.ktail, .acquire) != self.ring.cq.khead.*;
+    }
+
+    /// Completions that are in the queue already need no system call.
+    fn enter_needed(self: *const Uring) bool {
+        const flags = @atomicLoad(u32, self.ring.sq.kflags, .acquire);
+        const pending = linux.IORING_SQ_TASKRUN | linux.IORING_SQ_CQ_OVERFLOW;
+        return flags & pending != 0 or self.submissions() > 0;
     }
 
     fn submissions(self: *const Uring) u32 {
@@ -278,11 +285,10 @@ pub const Uring = struct {
         sqe.user_data = token.to_int();
     }
 
-    /// Ends a watch. A completion may still be under way.
+    /// Ends a watch. A completion may still be under way. Not with POLL_REMOVE: that fails for a
+    /// poll that is just being completed (EALREADY) and leaves it armed, with its file open.
     pub fn unwatch(self: *Uring, token: Token) io.SubmitError!void {
-        const sqe = try self.prepare(.{ .operation = .none });
-        sqe.prep_poll_remove(token.to_int());
-        sqe.user_data = 0;
+        return self.cancel(token);
     }
 
     /// Multishot; each completion brings a new descriptor (close-on-exec).
@@ -377,7 +383,11 @@ pub const Uring = struct {
     }
 
     pub fn close(self: *Uring, fd: Descriptor) void {
-        self.submit();
+        if (self.submissions() > 0) {
+            self.counters.system_calls += 1;
+            // What is cancelled gives its file back in this very call: a port is free at once.
+            _ = io_uring_submit_and_get_events(&self.ring);
+        }
         self.counters.system_calls += 1;
         transfer.close(fd);
     }

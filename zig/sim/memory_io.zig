@@ -115,8 +115,16 @@ pub const Endpoint = struct {
         endpoint.head = 0;
     }
 
+    pub fn watch_count(endpoint: *const Endpoint) usize {
+        return endpoint.watches.items.len;
+    }
+
     fn readable(endpoint: *const Endpoint) bool {
         return endpoint.arrived > endpoint.head or endpoint.end_arrived != .none;
+    }
+
+    fn readable_mask(endpoint: *const Endpoint) i32 {
+        return if (endpoint.end_arrived == .none) 1 else 1 | io_module.readable_end;
     }
 
     fn writable(endpoint: *const Endpoint) bool {
@@ -279,7 +287,8 @@ pub const Network = struct {
             const watch = endpoint.watches.items[index];
             const one_shot = watch.kind == .writable;
             if (watch.kind == kind) {
-                io.post(.{ .token = watch.token, .result = 1, .more = !one_shot });
+                const result = if (one_shot) 4 else endpoint.readable_mask();
+                io.post(.{ .token = watch.token, .result = result, .more = !one_shot });
                 if (one_shot) {
                     _ = endpoint.watches.orderedRemove(index);
                     continue;
@@ -621,7 +630,8 @@ pub const MemoryIO = struct {
         try self.prepare();
         const endpoint = self.get(fd);
         self.watch(endpoint, .{ .token = token, .kind = .readable });
-        if (endpoint.readable()) self.post(.{ .token = token, .result = 1, .more = true });
+        if (!endpoint.readable()) return;
+        self.post(.{ .token = token, .result = endpoint.readable_mask(), .more = true });
     }
 
     pub fn watch_writable(

@@ -211,6 +211,10 @@ test "REQ and REP keep to their turns (EFSM): answers would meet the wrong quest
         try testing.expectError(error.WrongState, bound.owner.send(bound.socket, &.{"again"}));
         try bound.expect_none();
         try mock.send_message(&.{ "", "answer", "two" });
+        try bound.world.settle();
+        // Asked for twice, it is still not taken.
+        for (0..2) |_| try bound.owner.context.fill(slot);
+        try testing.expectError(error.WrongState, bound.owner.send(bound.socket, &.{"again"}));
         try bound.expect(&.{ "answer", "two" });
     }
     const rep = try bound.owner.open(.rep);

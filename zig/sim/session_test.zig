@@ -540,12 +540,71 @@ test "a disconnected endpoint that still sends gets no new messages when it come
     try testing.expect(owner.context.disconnect(push, endpoint, -1));
     const listener = world.network.listen(&address);
     try world.run(300);
-    var mock = try accept(&world, listener, "PULL");
+    var mock: Mock = .{ .peer = listener.accept().? };
     defer mock.deinit();
-    try testing.expectError(error.WouldBlock, owner.send(push, &.{"new"}));
+    mock.send(&worlds.greeting);
     try world.settle();
+    mock.peer.limit_inbox(0);
+    mock.send(comptime worlds.ready("PULL"));
+    try world.settle();
+    try testing.expectEqual(1, owner.context.session_table.count());
+    try testing.expectError(error.WouldBlock, owner.send(push, &.{"new"}));
+    mock.peer.limit_inbox(1000);
+    try world.settle();
+    try mock.pump();
+    try mock.expect_handshake();
     try mock.expect_message(&.{"old"});
     try mock.expect_nothing();
+    try testing.expect(mock.peer.ended());
+}
+
+test "what a disconnected endpoint still sends us is dropped: it would reach a closed door" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const req = try owner.open(.req);
+    const listener = world.network.listen(&address);
+    const endpoint = try owner.connect(req, address);
+    var mock = try accept(&world, listener, "REP");
+    defer mock.deinit();
+    mock.peer.limit_inbox(0);
+    try owner.send(req, &.{"question"});
+    try world.settle();
+    try testing.expect(owner.context.disconnect(req, endpoint, -1));
+    try mock.send_message(&.{ "", "answer" });
+    try world.settle();
+    try owner.expect_none(req);
+    mock.peer.limit_inbox(1000);
+    try world.settle();
+    try mock.expect_message(&.{ "", "question" });
+    try testing.expectEqual(0, owner.context.session_table.count());
+}
+
+test "a pause shorter than its confirmation leaves one watch: the peer would not see us go" {
+    var world: World = undefined;
+    world.init(1, .{ .late_cancel = 1000, .latency_ns_max = 1_000_000 });
+    defer world.deinit();
+    const owner = try world.add();
+    const pull = try owner.open(.pull);
+    owner.slot(pull).socket.options.receive_high_water_mark = 1;
+    const listener = try owner.context.bind(pull, &address);
+    var mock: Mock = try .dial(&world, address);
+    defer mock.deinit();
+    try mock.handshake(&world, "PUSH");
+    for (0..50) |_| {
+        // Full, paused, taken, resumed, and only then the end of the first watch.
+        try mock.send_message(&.{"x"});
+        _ = try owner.turn();
+        try owner.expect(pull, &.{"x"});
+        _ = try owner.turn();
+        _ = world.network.advance(null);
+        _ = try owner.turn();
+    }
+    try world.settle();
+    try testing.expect(mock.peer.endpoint.peer.?.watch_count() <= 1);
+    try testing.expect(owner.context.unbind(pull, listener, 0));
+    try world.settle();
     try testing.expect(mock.peer.ended());
 }
 

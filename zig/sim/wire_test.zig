@@ -177,6 +177,30 @@ test "the payload of a borrowed send is its owner's again: what arrives would ch
     try target.owner.expect(target.pull, &.{ expected, "x", expected[0..2000] });
 }
 
+test "a borrowed payload is given back before its message is complete: it would change under way" {
+    var target: Target = undefined;
+    try target.init(3, .{});
+    defer target.deinit();
+    const other = try target.world.add();
+    const push = try other.open(.push);
+    _ = try other.connect(push, target.address);
+    try target.world.settle();
+    const payload = try allocator.alloc(u8, 50_000);
+    defer allocator.free(payload);
+    const slot = other.slot(push);
+    for (0..3) |_| {
+        pattern(payload, 7);
+        try other.context.send(slot, payload, true, true);
+        other.context.release_borrowed();
+        @memset(payload, 0xaa);
+        try other.context.send(slot, "end", false, true);
+        other.context.release_borrowed();
+        try target.world.settle();
+        pattern(payload, 7);
+        try target.owner.expect(target.pull, &.{ payload, "end" });
+    }
+}
+
 test "a connection that dies inside a large frame gives its buffer back: each would cost 16 MiB" {
     var target: Target = undefined;
     try target.init(1, .{});
