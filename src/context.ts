@@ -4,7 +4,6 @@
 import { errnoError, zmqError } from "./errors.ts";
 import {
   ARENA_BYTES_DEFAULT,
-  ARENA_BYTES_MAX,
   ContextRecord,
   ContextStatsRecord,
   EventKind,
@@ -27,6 +26,13 @@ const TURN_BUDGET_MS = 0.5;
 
 /** Operations between two looks at the clock, which costs as much as sending a message. */
 const OPERATIONS_PER_LOOK = 64;
+
+/** The chunk while traffic is heavy, bytes; after this many turns that end with more to do. */
+const CHUNK_BYTES_BUSY = 256 * 1024;
+const BUSY_TURNS = 16;
+
+/** Milliseconds without a turn after which the chunk is small again. */
+const QUIET_MS = 1000;
 
 /** Buffers of borrowed large parts that are kept for the next ones, and the size of each, bytes. */
 const RECYCLED_MAX = 16;
@@ -67,6 +73,9 @@ export class NativeContext {
   #borrowers = 0;
   #tickScheduled = false;
   #lentMemory = false;
+  #busyTurns = 0;
+  /** Views were handed out to keep since traffic began. */
+  #keepsViews = false;
   #flushScheduled = false;
   #operations = OPERATIONS_PER_LOOK;
   #turnStartedMs = 0;
@@ -117,6 +126,8 @@ export class NativeContext {
 
   /** Lets the native side do what there is to do; returns the TICK_ bits. */
   turn(): number {
+    // Before the turn: what it receives would have to be copied out of a chunk that goes.
+    if (this.#busyTurns === BUSY_TURNS) this.#adaptChunk();
     const bits = this.native.tick();
     if (bits === 0) return 0;
     return this.#after(bits);
@@ -140,7 +151,7 @@ export class NativeContext {
     for (let round = 0; round < LENDING_ROUNDS_MAX; round += 1) {
       if (bits & TICK_EVENTS) this.#dispatch();
       if (bits & TICK_STARVED && (this.#viewed || this.#borrowers > 0)) {
-        this.#lendChunk(this.chunk.length);
+        this.#lendChunk(this.#keepsViews ? ARENA_BYTES_DEFAULT : this.chunk.length);
         this.#lentMemory = true;
       }
       if (!this.#lentMemory) break;
@@ -149,7 +160,9 @@ export class NativeContext {
       bits = this.native.tick();
     }
     // Still lending after all those rounds: the rest of the program first.
-    if (bits & TICK_MORE || this.#lentMemory || this.native.has_events()) this.#scheduleTick();
+    const more = (bits & TICK_MORE) !== 0;
+    if (more || this.#lentMemory || this.native.has_events()) this.#scheduleTick();
+    this.#busyTurns = more ? this.#busyTurns + 1 : 0;
     return bits;
   }
 
@@ -261,7 +274,13 @@ export class NativeContext {
   }
 
   #startTurn(): void {
-    this.#turnStartedMs = performance.now();
+    const now = performance.now();
+    const quiet = now - this.#turnStartedMs > QUIET_MS;
+    if (quiet) {
+      this.#keepsViews = false;
+      if (this.chunk.length > ARENA_BYTES_DEFAULT) this.#lendChunk(ARENA_BYTES_DEFAULT);
+    }
+    this.#turnStartedMs = now;
     this.#operations = OPERATIONS_PER_LOOK;
   }
 
@@ -271,6 +290,7 @@ export class NativeContext {
   view(): void {
     if (this.#viewed) return;
     this.#viewed = true;
+    this.#keepsViews = true;
     this.native.arena_viewed(1);
   }
 
@@ -287,13 +307,14 @@ export class NativeContext {
     if (this.#borrowers === 0 && !this.#viewed) this.native.arena_viewed(0);
   }
 
-  get chunkBytes(): number {
-    return this.chunk.length;
-  }
-
-  /** Bytes; a larger chunk means longer batches. */
-  set chunkBytes(bytes: number) {
-    this.#lendChunk(Math.min(bytes, ARENA_BYTES_MAX));
+  /**
+   * Batches get longer with the chunk, and fewer wake-ups and system calls fall to each message. So
+   * it grows while turns end with more to do; not where views are kept, which takes fresh memory
+   * for each chunk: there a small one, out of the cache, is faster.
+   */
+  #adaptChunk(): void {
+    if (this.#keepsViews || this.chunk.length === CHUNK_BYTES_BUSY) return;
+    this.#lendChunk(CHUNK_BYTES_BUSY);
   }
 
   #lendChunk(bytes: number): void {

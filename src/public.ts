@@ -19,5 +19,5 @@ export type { Readable } from "./sockets/readable.ts";
 export { Reply } from "./sockets/reply.ts";
 export { Request } from "./sockets/request.ts";
 export type { Writable } from "./sockets/writable.ts";
+export { version } from "./version.ts";
 export type { WaitOptions } from "./wait.ts";
-export { version } from "../package.json";

@@ -241,7 +241,7 @@ export class ReceiveQueue {
     const message = this.#takeFilled(true);
     const part = message[0]!;
     if (index < KEPT_MAX && !(flags & (ENTRY_MORE | ENTRY_LENT)) && part.length > 0) {
-      const viewed = part.buffer === this.#context.chunk.buffer;
+      const viewed = (flags & ENTRY_ARENA) !== 0 && part.length >= BORROWED_VIEW_BYTES_MIN;
       this.#kept[index] = { message, part, place: viewed ? place : -1 };
     }
     return message;

@@ -181,18 +181,13 @@ export abstract class Socket {
 
   /** Makes the socket keep the process alive, whatever it does, until `unref()`. */
   ref(): this {
-    const core = this[coreOf];
-    if (!held.has(core) && !core.closed) {
-      held.add(core);
-      core.context.ref();
-    }
+    this[coreOf].hold();
     return this;
   }
 
   /** Undoes `ref()`: only waiting calls keep the process alive. */
   unref(): this {
-    const core = this[coreOf];
-    if (held.delete(core)) core.context.unref();
+    this[coreOf].release();
     return this;
   }
 
@@ -206,8 +201,6 @@ export abstract class Socket {
     return `${core.typeName} ${inspect(state, options)}`;
   }
 }
-
-const held = new WeakSet<SocketCore>();
 
 /** Gives a class its options as properties; the interface of the same name declares them. */
 export function defineOptions(prototype: Socket, typeName: SocketTypeName): void {

@@ -91,6 +91,8 @@ export class SocketCore {
   lastEndpoint: string | undefined;
   /** What `close` does, when it has to wait for a bind. */
   closePending = false;
+  /** `ref()` was called. */
+  #held = false;
 
   constructor(typeName: SocketTypeName) {
     this.typeName = typeName;
@@ -285,6 +287,19 @@ export class SocketCore {
     return counters as unknown as SocketStats;
   }
 
+  /** Keeps the process alive, until `release` or the end of the socket. */
+  hold(): void {
+    if (this.#held || this.closed) return;
+    this.#held = true;
+    this.context.ref();
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.context.unref();
+  }
+
   close(): void {
     if (this.closed) return;
     if (this.blocked) {
@@ -292,6 +307,7 @@ export class SocketCore {
       return;
     }
     this.closed = true;
+    this.release();
     this.receiver?.close();
     this.sender?.close();
     this.observer?.close();

@@ -10,7 +10,7 @@ const linesMaxPattern = 120
  * The arrows of docs/architecture.md. A file may import its own row and every row above it; a name
  * that ends in "/" stands for the files below it. Leaves import leaves only.
  */
-const leaves = ["errors.ts", "options.ts", "endpoint.ts", "curve.ts"]
+const leaves = ["errors.ts", "options.ts", "endpoint.ts", "curve.ts", "version.ts"]
 const rows = [
   ["ffi/abi.generated.ts", "ffi/embedded.ts", "ffi/shared_object.d.ts"],
   ["ffi/records.ts", "ffi/library.ts"],

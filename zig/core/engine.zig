@@ -58,6 +58,8 @@ pub const Engine = struct {
     arena_frame_bytes_max: u32 = constants.arena_frame_bytes_max,
     /// Parts received of the message that is not complete yet.
     parts: u32 = 0,
+    /// Size of the last whole frame with its header: a guess at the next ones.
+    frame_bytes_last: u32 = 0,
 
     pub fn start(
         engine: *Engine,
@@ -123,6 +125,7 @@ pub const Engine = struct {
                 break;
             }
             position += header_bytes + body_bytes;
+            engine.frame_bytes_last = header_bytes + body_bytes;
             if (header.more()) {
                 parts += 1;
                 if (parts >= constants.message_parts_max) {

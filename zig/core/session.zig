@@ -297,6 +297,7 @@ pub fn SessionType(comptime IO: type) type {
                     session.tail_bytes + constants.large_trailer_bytes,
                 )];
             }
+            space = session.whole_frames(space);
             const target = space[session.tail_bytes..];
             const count = session.io.receive(session.fd, target) catch |failure| {
                 return session.receive_failed(failure);
@@ -306,6 +307,15 @@ pub fn SessionType(comptime IO: type) type {
             session.readable = count == target.len or session.end_behind;
             copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
             return session.process(space[0 .. session.tail_bytes + count]);
+        }
+
+        /// While frames come in one size, as they do in a busy stream, receiving ends with a whole
+        /// one: no tail to copy, and every batch lies at the same place.
+        fn whole_frames(session: *const Session, space: []u8) []u8 {
+            const frame_bytes = session.engine.frame_bytes_last;
+            if (frame_bytes == 0 or frame_bytes > constants.arena_frame_bytes_max) return space;
+            const whole = space.len - space.len % frame_bytes;
+            return if (whole > session.tail_bytes) space[0..whole] else space;
         }
 
         fn receive_failed(session: *Session, failure: io_module.ReceiveError) Outcome {

@@ -59,8 +59,8 @@ pub const Completion = struct {
     more: bool,
 };
 
-/// Bits in the result of `readable` that tell of an end behind the bytes (poll(2): ERR, HUP, RDHUP).
-/// It is told once: whoever stops at a short read without having looked at this misses the end.
+/// Bits in the result of `readable` that tell of an end behind the bytes (poll(2): ERR, HUP,
+/// RDHUP). It is told once: whoever stops at a short read without having looked at this misses it.
 pub const readable_end: i32 = 0x0008 | 0x0010 | 0x2000;
 
 /// How many completions one call of `reap` hands over.

@@ -175,9 +175,18 @@ pub fn probe_path(address: *const Address) PathState {
     return switch (linux.errno(result)) {
         .SUCCESS, .AGAIN => .live,
         .NOENT => .absent,
-        .CONNREFUSED => .stale,
+        // Whatever else lies there, a file or a directory, is not ours to remove.
+        .CONNREFUSED => if (is_socket(address)) .stale else .other,
         else => .other,
     };
+}
+
+fn is_socket(address: *const Address) bool {
+    const path: [*:0]const u8 = @ptrCast(address.unix_name().ptr);
+    const not_followed = linux.AT.SYMLINK_NOFOLLOW;
+    var found: linux.Statx = undefined;
+    const result = linux.statx(linux.AT.FDCWD, path, not_followed, .{ .TYPE = true }, &found);
+    return linux.errno(result) == .SUCCESS and linux.S.ISSOCK(found.mode);
 }
 
 pub fn unlink_path(address: *const Address) void {
