@@ -78,7 +78,8 @@ type Listener = (event: Event) => void;
  */
 export class Observer implements AsyncIterable<Event> {
   readonly #core: SocketCore;
-  readonly #listeners = new Map<EventType, Set<Listener>>();
+  /** Of each type: the listeners, and whether the next event is their only one. */
+  readonly #listeners = new Map<EventType, Map<Listener, boolean>>();
   readonly #iterators = new Set<EventIterator>();
 
   /** @internal */
@@ -89,28 +90,49 @@ export class Observer implements AsyncIterable<Event> {
     core.dispatch.onEvents = () => this.#drain();
   }
 
-  /** Calls `listener` for each event of a type. */
+  /**
+   * Calls `listener` for each event of a type, from now to the end of the socket. A listener does not
+   * keep the process alive; a waiting iterator does.
+   *
+   * ```ts
+   * socket.events.on("disconnect", ({ peer, reason }) => console.warn(peer, reason));
+   * ```
+   */
   on(type: EventType, listener: Listener): this {
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(listener));
-    return this;
+    return this.#add(type, listener, false);
   }
 
+  /** Undoes `on`, and `once` before its event has come. A listener that is not known is ignored. */
   off(type: EventType, listener: Listener): this {
     this.#listeners.get(type)?.delete(listener);
     return this;
   }
 
-  /** Calls `listener` for the next event of a type only. */
+  /**
+   * Calls `listener` for the next event of a type only.
+   *
+   * ```ts
+   * socket.events.once("handshake", () => console.log("connected"));
+   * ```
+   */
   once(type: EventType, listener: Listener): this {
-    const once: Listener = (event) => {
-      this.off(type, once);
-      listener(event);
-    };
-    return this.on(type, once);
+    return this.#add(type, listener, true);
   }
 
-  /** Iterates over events until the socket closes. */
+  #add(type: EventType, listener: Listener, once: boolean): this {
+    const listeners = this.#listeners.get(type) ?? new Map<Listener, boolean>();
+    this.#listeners.set(type, listeners.set(listener, once));
+    return this;
+  }
+
+  /**
+   * Iterates over events until the socket closes; "end" is the last. Keeps 1024 events for a reader
+   * that is slow, the latest ones.
+   *
+   * ```ts
+   * for await (const { type, address } of socket.events) console.log(type, address);
+   * ```
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Event> {
     const iterator = new EventIterator(this.#core, (ended) => this.#iterators.delete(ended));
     this.#iterators.add(iterator);
@@ -139,7 +161,11 @@ export class Observer implements AsyncIterable<Event> {
 
   #deliver(event: Event): void {
     for (const iterator of this.#iterators) iterator.push(event);
-    for (const listener of this.#listeners.get(event.type) ?? []) listener(event);
+    const listeners = this.#listeners.get(event.type);
+    for (const [listener, once] of listeners ?? []) {
+      if (once) listeners?.delete(listener);
+      listener(event);
+    }
   }
 
   /** @internal The socket closes: what is left is told, then "end". */

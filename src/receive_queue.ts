@@ -6,6 +6,7 @@ import { busyError, errnoError, zmqError } from "./errors.ts";
 import {
   CursorRecord,
   ENTRY_ARENA,
+  ENTRY_CUT,
   ENTRY_LENT,
   ENTRY_MORE,
   EntryRecord,
@@ -99,11 +100,12 @@ export class ReceiveQueue {
 
   #take(borrow: boolean): Message | undefined {
     if (this.#taken === this.#words[FILLED] && !this.#refill()) return undefined;
-    return this.#takeFilled(borrow);
+    // A message that was cut off is none: the next one.
+    return this.#takeFilled(borrow) ?? this.#take(borrow);
   }
 
-  /** One message, of which at least the first part is in the ring. */
-  #takeFilled(borrow: boolean): Message {
+  /** One message, of which at least the first part is in the ring; undefined: it was cut off. */
+  #takeFilled(borrow: boolean): Message | undefined {
     const words = this.#words;
     const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
     const part = this.#part(entry, borrow);
@@ -113,16 +115,19 @@ export class ReceiveQueue {
     return more === 0 ? [part] : this.#takeRest([part], borrow);
   }
 
-  #takeRest(message: Message, borrow: boolean): Message {
+  /** The other parts; undefined: their connection ended in the middle, there is no message. */
+  #takeRest(message: Message, borrow: boolean): Message | undefined {
     const words = this.#words;
     for (;;) {
       // More parts than the ring holds: the rest of the message is there, it needs another fill.
-      if (this.#taken === words[FILLED]) this.#fill();
+      if (this.#taken === words[FILLED] && !this.#fill()) return undefined;
       const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
-      message.push(this.#part(entry, borrow));
+      const flags = words[entry + FLAGS]!;
+      if (!(flags & ENTRY_CUT)) message.push(this.#part(entry, borrow));
       this.#taken = (this.#taken + 1) >>> 0;
       words[TAKEN] = this.#taken;
-      if (!(words[entry + FLAGS]! & ENTRY_MORE)) return message;
+      if (flags & ENTRY_CUT) return undefined;
+      if (!(flags & ENTRY_MORE)) return message;
     }
   }
 
@@ -200,17 +205,18 @@ export class ReceiveQueue {
     }
     const batch: Message[] = [];
     do {
-      batch.push(borrow ? this.#takeBorrowed(batch.length) : this.#takeFilled(false));
+      const message = borrow ? this.#takeBorrowed(batch.length) : this.#takeFilled(false);
+      if (message !== undefined) batch.push(message);
       // No turn in between: in a borrowed batch it would overwrite what was just handed out.
     } while (batch.length < max && (this.#taken !== words[FILLED] || this.#fillMore()));
-    return batch;
+    return batch.length === 0 ? undefined : batch;
   }
 
   /**
    * Like `#takeFilled`, but with the objects of the step before, where they fit: a stream of
    * messages of one size is received without a single allocation.
    */
-  #takeBorrowed(index: number): Message {
+  #takeBorrowed(index: number): Message | undefined {
     const words = this.#words;
     const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
     const length = words[entry + LENGTH]!;
@@ -235,10 +241,11 @@ export class ReceiveQueue {
     return message;
   }
 
-  #takeNew(index: number, flags: number): Message {
+  #takeNew(index: number, flags: number): Message | undefined {
     const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
     const place = this.#words[entry + PLACE]!;
     const message = this.#takeFilled(true);
+    if (message === undefined) return undefined;
     const part = message[0]!;
     if (index < KEPT_MAX && !(flags & (ENTRY_MORE | ENTRY_LENT)) && part.length > 0) {
       const viewed = (flags & ENTRY_ARENA) !== 0 && part.length >= BORROWED_VIEW_BYTES_MIN;

@@ -13,7 +13,7 @@ import {
   validateOptions,
 } from "./options.ts";
 import { SocketCore, type SocketStats, typeNumbers } from "./socket_core.ts";
-import type { WaitOptions } from "./wait.ts";
+import { timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 export type { SocketStats } from "./socket_core.ts";
 
@@ -64,7 +64,15 @@ export abstract class Socket {
     return false;
   }
 
-  /** What happens to the socket's connections; see {@link Observer}. */
+  /**
+   * What happens to the socket's connections, recorded from the first use of this property on; see
+   * {@link Observer}. Errors (thrown): EBADF at a first use after `close()`. Source:
+   * zmq_socket_monitor(3).
+   *
+   * ```ts
+   * push.events.on("disconnect", ({ address, reason }) => console.warn(address, reason));
+   * ```
+   */
   get events(): Observer {
     const core = this[coreOf];
     return (core.observer ??= new Observer(core));
@@ -73,10 +81,12 @@ export abstract class Socket {
   /**
    * Listens at an endpoint: `tcp://127.0.0.1:5555`, `tcp://*:*` (any interface, any port),
    * `tcp://lo:5555`, `ipc:///tmp/socket`, `ipc://@abstract`, `ipc://*`. Resolves when peers can
-   * connect; `lastEndpoint` then tells the port.
+   * connect; `lastEndpoint` then tells the port. Only the look-up of a host name takes time: it may
+   * last up to `timeout` milliseconds (default -1, the resolver's own limit).
    *
    * Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT, EINVAL, EPROTONOSUPPORT, ENAMETOOLONG, each
-   * with `address`.
+   * with `address`; EBUSY (another bind is under way), EBADF, EAGAIN (timeout), the reason of the
+   * signal. After any of them nothing is bound. Source: zmq_bind(3).
    *
    * ```ts
    * await reply.bind("tcp://127.0.0.1:5555");
@@ -93,9 +103,8 @@ export abstract class Socket {
       return;
     }
     await this.#blocking(async () => {
-      const addresses = await bindAddresses(endpoint, { ipv6: core.values.ipv6 });
-      options?.signal?.throwIfAborted();
-      core.bindTo(endpoint, addresses);
+      const looked = bindAddresses(endpoint, { ipv6: core.values.ipv6 });
+      core.bindTo(endpoint, await limited(looked, options, endpoint.text));
     });
   }
 
@@ -110,7 +119,14 @@ export abstract class Socket {
     }
   }
 
-  /** Like `bind`, at once; a host name cannot be looked up that way (EINVAL). */
+  /**
+   * Like `bind`, at once. Errors (thrown): as `bind`; EINVAL for a host name, which cannot be looked
+   * up that way. Source: zmq_bind(3).
+   *
+   * ```ts
+   * reply.bindSync("ipc://@questions");
+   * ```
+   */
   bindSync(address: string): void {
     const core = this[coreOf];
     core.check();
@@ -127,13 +143,25 @@ export abstract class Socket {
 
   /**
    * Ends listening at an endpoint and closes the connections it accepted. The endpoint is the one
-   * given to bind or, for wildcards, `lastEndpoint`. Errors: ENOENT.
+   * given to bind or, for wildcards, `lastEndpoint`. What those connections had received can still be
+   * read; what is queued for them has `linger` milliseconds to leave. Errors: ENOENT (not bound),
+   * EBUSY, EBADF. Source: zmq_unbind(3).
+   *
+   * ```ts
+   * await reply.unbind("tcp://127.0.0.1:5555");
+   * ```
    */
   async unbind(address: string): Promise<void> {
     this.unbindSync(address);
   }
 
-  /** Like `unbind`, at once. */
+  /**
+   * Like `unbind`, at once. Errors (thrown): as `unbind`. Source: zmq_unbind(3).
+   *
+   * ```ts
+   * reply.unbindSync("ipc://@questions");
+   * ```
+   */
   unbindSync(address: string): void {
     const core = this[coreOf];
     core.check();
@@ -142,8 +170,12 @@ export abstract class Socket {
 
   /**
    * Connects to an endpoint, now or as soon as it is there, and again whenever the connection is
-   * lost. Returns at once; errors of the network are events, not exceptions. Errors: EINVAL,
-   * EPROTONOSUPPORT.
+   * lost (`reconnectInterval`). Returns at once: what goes wrong in the network is an event, not an
+   * exception. Errors (thrown): EINVAL, EPROTONOSUPPORT, EBUSY, EBADF. Source: zmq_connect(3).
+   *
+   * ```ts
+   * request.connect("tcp://server.example:5555");
+   * ```
    */
   connect(address: string): void {
     const core = this[coreOf];
@@ -151,7 +183,14 @@ export abstract class Socket {
     core.connectTo(address);
   }
 
-  /** Ends a connection made with the same string. Errors: ENOENT. */
+  /**
+   * Ends the connections made with the same string. What is queued for them has `linger` milliseconds
+   * to leave. Errors (thrown): ENOENT (not connected), EBUSY, EBADF. Source: zmq_disconnect(3).
+   *
+   * ```ts
+   * request.disconnect("tcp://server.example:5555");
+   * ```
+   */
   disconnect(address: string): void {
     const core = this[coreOf];
     core.check();
@@ -160,37 +199,58 @@ export abstract class Socket {
 
   /**
    * Closes the socket. Waiting calls reject with EAGAIN, iterators end, queued messages have
-   * `linger` milliseconds to leave, also at the end of the process. Calling it twice is fine.
+   * `linger` milliseconds (default 30,000) to leave, also at the end of the process. While a bind is
+   * under way it waits for it. Calling it twice is fine; it never throws. Source: zmq_close(3).
+   *
+   * ```ts
+   * push.close();
+   * ```
    */
   close(): void {
     this[coreOf].close();
   }
 
+  /** `close()` at the end of a block: `using push = new Push();`. */
   [Symbol.dispose](): void {
     this.close();
   }
 
+  /** `close()` at the end of a block: `await using push = new Push();`. Does not wait for linger. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
   }
 
-  /** Counters: messages, drops by cause, connections. */
+  /**
+   * Counters: messages, drops by cause, connections. After `close()` the last ones. Not in libzmq.
+   *
+   * ```ts
+   * console.log(push.stats().messages_sent);
+   * ```
+   */
   stats(): SocketStats {
     return this[coreOf].stats();
   }
 
-  /** Makes the socket keep the process alive, whatever it does, until `unref()`. */
+  /**
+   * Makes the socket keep the process alive, whatever it does, until `unref()` or `close()`. By
+   * default only waiting calls and running iterators do. Not in libzmq.
+   *
+   * ```ts
+   * reply.ref();
+   * ```
+   */
   ref(): this {
     this[coreOf].hold();
     return this;
   }
 
-  /** Undoes `ref()`: only waiting calls keep the process alive. */
+  /** Undoes `ref()`: only waiting calls and running iterators keep the process alive. */
   unref(): this {
     this[coreOf].release();
     return this;
   }
 
+  /** @internal Type, endpoints and state, nothing secret. */
   [inspect.custom](_depth: number, options: object): string {
     const core = this[coreOf];
     const state = {
@@ -202,7 +262,22 @@ export abstract class Socket {
   }
 }
 
-/** Gives a class its options as properties; the interface of the same name declares them. */
+/** The value of a promise, unless a limit of the caller comes first. */
+function limited<T>(
+  work: Promise<T>,
+  options: WaitOptions | undefined,
+  endpoint: string,
+): Promise<T> {
+  const wait = new Wait<T>(() => undefined, () => {});
+  wait.limit(timeoutOf(options, -1), options?.signal, endpoint);
+  work.then(
+    (value) => wait.resolve(value),
+    (reason) => wait.reject(reason),
+  );
+  return wait.promise;
+}
+
+/** @internal Gives a class its options as properties; the interface of the same name declares them. */
 export function defineOptions(prototype: Socket, typeName: SocketTypeName): void {
   for (const name of optionNames(typeName) as OptionName[]) {
     Object.defineProperty(prototype, name, {

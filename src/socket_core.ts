@@ -36,13 +36,21 @@ import { timeoutError } from "./wait.ts";
 
 /** How many messages a socket has moved and lost, and why; the numbers only grow. */
 export interface SocketStats {
+  /** Queued by send calls. */
   messages_sent: number;
+  /** Handed out, or ready to be. */
   messages_received: number;
+  /** Lost with the connection that they were on. */
   dropped_disconnect: number;
+  /** Replies whose requester has gone or takes no more. */
   dropped_no_peer: number;
+  /** Received without the frames that their pattern needs. */
   dropped_malformed: number;
+  /** Replies to a request that is no longer waiting. */
   dropped_stale: number;
+  /** Not sent before linger ended. */
   dropped_linger: number;
+  /** Connections that ended in their handshake. */
   handshakes_failed: number;
   /** Connections whose handshake is done, now. */
   connections: number;

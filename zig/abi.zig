@@ -58,6 +58,7 @@ pub const tick_starved: u32 = 4;
 pub const entry_more = receive_ring.flag_more;
 pub const entry_arena = receive_ring.flag_arena;
 pub const entry_lent = receive_ring.flag_lent;
+pub const entry_cut = receive_ring.flag_cut;
 pub const ring_entries: u32 = receive_ring.entries;
 
 pub const arena_bytes_default: u32 = constants.arena_bytes_default;
@@ -148,6 +149,7 @@ pub const numbers = .{
     .ENTRY_MORE = entry_more,
     .ENTRY_ARENA = entry_arena,
     .ENTRY_LENT = entry_lent,
+    .ENTRY_CUT = entry_cut,
     .RING_ENTRIES = ring_entries,
     .ARENA_BYTES_DEFAULT = arena_bytes_default,
     .ARENA_BYTES_MAX = arena_bytes_max,
@@ -208,7 +210,9 @@ pub const functions = .{
 };
 
 comptime {
-    for (@typeInfo(@TypeOf(records)).@"struct".fields) |field| check_record(@field(records, field.name));
+    for (@typeInfo(@TypeOf(records)).@"struct".fields) |field| {
+        check_record(@field(records, field.name));
+    }
 }
 
 /// Fixed widths, no padding: what TypeScript reads at an offset is what Zig wrote there.

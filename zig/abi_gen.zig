@@ -57,7 +57,8 @@ fn write_records(writer: *std.Io.Writer) !void {
         }
         try writer.writeAll("} as const;\n\n");
     }
-    try writer.writeAll("/** In the order of the probes' record numbers. */\nexport const records = [\n");
+    try writer.writeAll("/** In the order of the probes' record numbers. */\n");
+    try writer.writeAll("export const records = [\n");
     inline for (@typeInfo(@TypeOf(abi.records)).@"struct".fields) |entry| {
         try writer.print("  {s}Record,\n", .{entry.name});
     }

@@ -128,6 +128,7 @@ pub fn ContextType(comptime IO: type) type {
             assert(context.session_table.count() == 0 and context.listener_table.count() == 0);
             context.resources.arena.chunk = &.{};
             assert(context.resources.arena.unreferenced());
+            context.resources.abandoned.clear(&context.resources.slabs);
             context.slots.deinit();
             context.session_table.deinit();
             context.listener_table.deinit();
@@ -731,10 +732,9 @@ pub fn ContextType(comptime IO: type) type {
                 socket.ready = .{};
                 return .{ .kind = .ready, .handle = socket.handle, .a = @bitCast(interest) };
             }
-            const abandoned = &context.resources.abandoned;
-            if (abandoned.count > 0) {
-                abandoned.count -= 1;
-                return .{ .kind = .abandoned, .a = abandoned.ids[abandoned.count] };
+            const resources = &context.resources;
+            if (resources.abandoned.pop(&resources.slabs)) |id| {
+                return .{ .kind = .abandoned, .a = id };
             }
             return null;
         }

@@ -23,7 +23,6 @@ comptime {
     _ = @import("stdx/handle_table.zig");
     _ = @import("stdx/intrusive_list.zig");
     _ = @import("stdx/prng.zig");
-    _ = @import("stdx/ring_buffer.zig");
     _ = @import("stdx/slab.zig");
     _ = @import("stdx/snap.zig");
     _ = @import("stdx/time.zig");

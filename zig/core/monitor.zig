@@ -50,6 +50,8 @@ pub const Reason = enum(u32) {
     /// close, unbind or disconnect on our side.
     local,
     descriptors_exhausted,
+    /// A frame has flag bits without a meaning: nothing that speaks ZMTP 3 sends those.
+    reserved_flags,
     // The handshake's own failures, in the order of `Failure`.
     not_zmtp = 64,
     version_too_old,

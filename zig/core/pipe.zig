@@ -34,7 +34,7 @@ pub const Resources = struct {
 
     /// Releases a run that left its queue without being handed out.
     pub fn gone(resources: *Resources, run: *Run) void {
-        if (run.storage == .lent) resources.abandoned.add(run.lent_id);
+        if (run.storage == .lent) resources.abandoned.add(&resources.slabs, run.lent_id);
         run.next = null;
         // Parts of it were handed out and not taken: the ring frees it.
         if (run.ring) |ring| if (ring.waiting() > 0) return ring.retire(run);
@@ -42,21 +42,44 @@ pub const Resources = struct {
     }
 };
 
-/// Ids of lent buffers to give back. A full list only delays: the owner's buffers are found again
-/// by id when their session ends.
+/// Ids of lent buffers to give back. A socket that closes may have one for each message.
 pub const Abandoned = struct {
-    ids: [64]u32 = undefined,
+    block: slab.Block = &.{},
     count: u32 = 0,
-    /// More ids than fit: the owner drops every buffer that no entry refers to.
-    overflowed: bool = false,
+    /// Ids that could not be noted within the memory budget: their buffers stay with the owner.
+    lost: u32 = 0,
 
-    pub fn add(abandoned: *Abandoned, id: u32) void {
-        if (abandoned.count == abandoned.ids.len) {
-            abandoned.overflowed = true;
-            return;
+    pub fn add(abandoned: *Abandoned, slabs: *Slabs, id: u32) void {
+        const need = (abandoned.count + 1) * @sizeOf(u32);
+        if (abandoned.block.len < need) {
+            const size = @max(need, abandoned.block.len * 2);
+            const grown = if (abandoned.block.len == 0)
+                slabs.allocate(size)
+            else
+                slabs.grow(abandoned.block, size);
+            abandoned.block = grown catch {
+                abandoned.lost +|= 1;
+                return;
+            };
         }
-        abandoned.ids[abandoned.count] = id;
+        const bytes = abandoned.block[abandoned.count * @sizeOf(u32) ..];
+        std.mem.writeInt(u32, bytes[0..@sizeOf(u32)], id, .little);
         abandoned.count += 1;
+    }
+
+    pub fn pop(abandoned: *Abandoned, slabs: *Slabs) ?u32 {
+        if (abandoned.count == 0) return null;
+        abandoned.count -= 1;
+        const bytes = abandoned.block[abandoned.count * @sizeOf(u32) ..];
+        const id = std.mem.readInt(u32, bytes[0..@sizeOf(u32)], .little);
+        if (abandoned.count == 0) abandoned.clear(slabs);
+        return id;
+    }
+
+    pub fn clear(abandoned: *Abandoned, slabs: *Slabs) void {
+        if (abandoned.block.len > 0) slabs.free(abandoned.block);
+        abandoned.block = &.{};
+        abandoned.count = 0;
     }
 };
 

@@ -122,7 +122,8 @@ pub const ReceiveRing = struct {
         var position = end;
         while (position != ring.cursor.filled) : (position +%= 1) {
             const entry = &ring.shared[position & mask];
-            if (entry.flags & flag_lent != 0) resources.abandoned.add(entry.place);
+            if (entry.flags & flag_lent == 0) continue;
+            resources.abandoned.add(&resources.slabs, entry.place);
         }
         ring.cursor.filled = end;
         if (!passed(ring.arena_until, end)) ring.arena_until = end;
@@ -206,10 +207,14 @@ pub const ReceiveRing = struct {
         var position = ring.cursor.taken;
         while (position != ring.cursor.filled) : (position +%= 1) {
             const entry = &ring.shared[position & mask];
-            if (entry.flags & flag_lent != 0) resources.abandoned.add(entry.place);
+            if (entry.flags & flag_lent == 0) continue;
+            resources.abandoned.add(&resources.slabs, entry.place);
         }
         if (ring.arena_link.linked()) resources.arena.rings.remove(ring);
-        ring.cursor.taken = ring.cursor.filled;
+        // Taken back, not skipped: the owner counts on being the only one to move `taken`.
+        ring.cursor.filled = ring.cursor.taken;
+        ring.arena_until = ring.cursor.filled;
+        ring.message_start = ring.cursor.filled;
         while (ring.release_head) |run| {
             ring.release_head = run.next;
             if (run.block.len > 0) resources.slabs.free(run.block);

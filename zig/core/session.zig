@@ -427,8 +427,9 @@ pub fn SessionType(comptime IO: type) type {
                     const pipe = &session.pipe;
                     // A peer that pings and does not read would fill our memory.
                     if (session.pongs_queued == pongs_queued_max) return null;
+                    // No place for it between the parts of a message: the peer will ask again.
+                    if (pipe.send.writing) return null;
                     session.pongs_queued += 1;
-                    // The owner writes whole messages, so a command never lands inside one.
                     pipe.send.push_command(&session.resources.slabs, encoded) catch {
                         return .out_of_memory;
                     };
@@ -516,7 +517,7 @@ pub fn SessionType(comptime IO: type) type {
                 large.more,
                 large.id,
             ) catch {
-                resources.abandoned.add(large.id);
+                resources.abandoned.add(&resources.slabs, large.id);
                 return session.disconnect(.out_of_memory);
             };
             session.engine.large_done(large.more) catch {
@@ -669,7 +670,8 @@ pub fn SessionType(comptime IO: type) type {
             session.keep_tail("") catch unreachable; // Frees only.
             session.free_control();
             if (session.large) |large| {
-                if (large.id != 0) session.resources.abandoned.add(large.id);
+                const resources = session.resources;
+                if (large.id != 0) resources.abandoned.add(&resources.slabs, large.id);
             }
             session.large = null;
             session.large_expected = false;

@@ -128,9 +128,23 @@ pub const Uring = struct {
     }
 
     pub fn deinit(self: *Uring) void {
+        self.close_accepted();
         io_uring_queue_exit(&self.ring);
         transfer.close(self.eventfd);
         self.* = undefined;
+    }
+
+    /// Connections that the kernel has accepted and nobody has looked at are closed by us or never.
+    fn close_accepted(self: *Uring) void {
+        var buffer: [io.completions_max]Completion = undefined;
+        while (true) {
+            const completions = self.reap(&buffer);
+            for (completions) |completion| {
+                if (completion.token.operation != .accept) continue;
+                if (completion.result >= 0) transfer.close(completion.result);
+            }
+            if (completions.len == 0) return;
+        }
     }
 
     pub fn wake_fd(self: *const Uring) Descriptor {

@@ -292,12 +292,20 @@ test "commands we do not know, and late READY and ERROR, are ignored: libzmq ign
     try mock.send_frame(4, "\x04PONGlate");
     try mock.send_frame(4, "");
     try mock.send_frame(4, "\xff");
-    // Reserved bits are ignored on receipt.
-    mock.send("\xf8\x02ok");
+    try mock.send_frame(0, "ok");
     try target.world.settle();
     try target.owner.expect(target.pull, &.{"ok"});
     try testing.expect(!mock.peer.ended());
     try mock.expect_nothing();
+}
+
+test "reserved flag bits end the connection: whatever sets them does not speak our protocol" {
+    var target: Target = undefined;
+    try target.init();
+    defer target.deinit();
+    for ([_]u8{ 0x08, 0x10, 0x20, 0x40, 0x80, 0xf8, 0x0c, 0x0d }) |flags| {
+        try target.expect_dropped(&.{ flags, 2, 'n', 'o' }, .reserved_flags);
+    }
 }
 
 test "a peer that pings and never reads does not grow our queue: it would cost all memory" {

@@ -264,3 +264,24 @@ test "a storm of faults loses messages at most, and passes: none comes twice, no
         try scenario.expect_works();
     }
 }
+
+test "a borrowed send that fails twice at once is one lost connection: it would be counted twice" {
+    for (0..6) |after| {
+        var scenario: Scenario = undefined;
+        // So little that the beginning of the message is still there afterwards.
+        try scenario.init(after, .{ .stream_bytes_max = 5 });
+        defer scenario.deinit();
+        try scenario.start();
+        try scenario.world.run(10);
+        const record = scenario.client.record(scenario.push);
+        try testing.expectEqual(1, record.connections);
+        // The kernel takes a part, then refuses the watch, and there is no memory for the rest.
+        scenario.world.network.submissions_left = 0;
+        scenario.client.context.resources.slabs.fail_after = after;
+        try scenario.send(100_000, true);
+        scenario.world.network.submissions_left = null;
+        scenario.client.context.resources.slabs.fail_after = null;
+        try scenario.expect_works();
+        try testing.expectEqual(1, record.connections);
+    }
+}

@@ -156,6 +156,7 @@ test "a flush or a PING between the parts of a message does not part it" {
     try bound.owner.send(bound.socket, &.{"before"});
     try bound.owner.context.send(slot, "first", true, false);
     bound.owner.context.flush();
+    try bound.mocks[0].send_frame(4, "\x04PING\x00\x00x");
     try bound.world.settle();
     try bound.mocks[0].expect_message(&.{"before"});
     try bound.mocks[0].expect_nothing();

@@ -293,8 +293,11 @@ pub const World = struct {
         for (0..100_000) |_| {
             var again = false;
             for (world.owners.items) |owner| {
-                const more = try owner.turn();
-                again = again or more or owner.io.work_is_waiting();
+                if (try owner.turn()) again = true;
+            }
+            // One owner's turn may be what another one waits for.
+            for (world.owners.items) |owner| {
+                if (owner.io.work_is_waiting()) again = true;
             }
             if (!again) return;
         }

@@ -23,8 +23,11 @@ pub const flag_large: u8 = 0x02;
 /// The body is a command, not a part of a message.
 pub const flag_command: u8 = 0x04;
 
-/// The bits with a meaning. libzmq ignores the other five on receipt, so we do too.
+/// The bits with a meaning.
 const flags_known: u8 = flag_more | flag_large | flag_command;
+/// The RFC has them zero. libzmq sends them so and ignores them on receipt; `decode` does too, and
+/// traffic with them is refused.
+pub const flags_reserved: u8 = ~flags_known;
 
 /// Bytes of the header when LARGE is 0: flags and an 8-bit size.
 pub const header_size_short = 1 + 1;

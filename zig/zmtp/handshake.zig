@@ -287,7 +287,7 @@ pub const Handshake = struct {
             self.config.socket_type,
             self.config.routing_id,
             self.config.extra_metadata,
-        ) catch unreachable;
+        ) catch unreachable; // The buffer has room for the largest READY, see above.
         output.size += ready.len;
         assert(output.size <= output.buffer.len);
     }
