@@ -148,6 +148,7 @@ export class NativeContext {
 
   #after(first: number): number {
     let bits = first;
+    const started = performance.now();
     for (let round = 0; round < LENDING_ROUNDS_MAX; round += 1) {
       if (bits & TICK_EVENTS) this.#dispatch();
       if (bits & TICK_STARVED && (this.#viewed || this.#borrowers > 0)) {
@@ -158,6 +159,7 @@ export class NativeContext {
       // What was lent is received into at once: no event will tell of bytes that are there already.
       this.#lentMemory = false;
       bits = this.native.tick();
+      if (performance.now() - started > TURN_BUDGET_MS) break;
     }
     // Still lending after all those rounds: the rest of the program first.
     const more = (bits & TICK_MORE) !== 0;
@@ -258,9 +260,11 @@ export class NativeContext {
     return this.#operations <= 0 && this.#look();
   }
 
+  /** A turn that is over stays over until the next one starts: whoever asks twice hears it twice. */
   #look(): boolean {
-    this.#operations = OPERATIONS_PER_LOOK;
-    return performance.now() - this.#turnStartedMs > TURN_BUDGET_MS;
+    const over = performance.now() - this.#turnStartedMs > TURN_BUDGET_MS;
+    this.#operations = over ? 0 : OPERATIONS_PER_LOOK;
+    return over;
   }
 
   /** Resolves after timers, I/O and whatever else is due have had their turn. */

@@ -85,6 +85,7 @@ export class Observer implements AsyncIterable<Event> {
   /** @internal */
   constructor(core: SocketCore) {
     this.#core = core;
+    if (core.closed) return;
     const status = core.context.native.monitor(core.handle, 1);
     if (status < 0) throw errnoError(status);
     core.dispatch.onEvents = () => this.#drain();
@@ -136,6 +137,7 @@ export class Observer implements AsyncIterable<Event> {
   [Symbol.asyncIterator](): AsyncIterableIterator<Event> {
     const iterator = new EventIterator(this.#core, (ended) => this.#iterators.delete(ended));
     this.#iterators.add(iterator);
+    if (this.#core.closed) iterator.end();
     return iterator;
   }
 
@@ -164,7 +166,14 @@ export class Observer implements AsyncIterable<Event> {
     const listeners = this.#listeners.get(event.type);
     for (const [listener, once] of listeners ?? []) {
       if (once) listeners?.delete(listener);
-      listener(event);
+      try {
+        listener(event);
+      } catch (error) {
+        // It is the program's own: uncaught, but after everyone else has been told.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
     }
   }
 
@@ -181,7 +190,7 @@ class EventIterator implements AsyncIterableIterator<Event> {
   readonly #core: SocketCore;
   readonly #onEnd: (iterator: EventIterator) => void;
   readonly #kept: Event[] = [];
-  #waiting: ((result: IteratorResult<Event, undefined>) => void) | undefined;
+  readonly #waiting: ((result: IteratorResult<Event, undefined>) => void)[] = [];
   #ended = false;
 
   constructor(core: SocketCore, onEnd: (iterator: EventIterator) => void) {
@@ -190,28 +199,24 @@ class EventIterator implements AsyncIterableIterator<Event> {
   }
 
   push(event: Event): void {
-    const waiting = this.#waiting;
-    if (waiting === undefined) {
-      this.#kept.push(event);
-      if (this.#kept.length > KEPT_MAX) this.#kept.shift();
-      return;
-    }
-    this.#settle(waiting, { value: event, done: false });
+    if (this.#settle({ value: event, done: false })) return;
+    this.#kept.push(event);
+    if (this.#kept.length > KEPT_MAX) this.#kept.shift();
   }
 
-  #settle(
-    waiting: (result: IteratorResult<Event, undefined>) => void,
-    result: IteratorResult<Event, undefined>,
-  ): void {
-    this.#waiting = undefined;
+  /** False: nobody waits. */
+  #settle(result: IteratorResult<Event, undefined>): boolean {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) return false;
     this.#core.context.unref();
     waiting(result);
+    return true;
   }
 
   end(): void {
     this.#ended = true;
     this.#onEnd(this);
-    if (this.#waiting) this.#settle(this.#waiting, { value: undefined, done: true });
+    while (this.#settle({ value: undefined, done: true }));
   }
 
   next(): Promise<IteratorResult<Event, undefined>> {
@@ -219,9 +224,7 @@ class EventIterator implements AsyncIterableIterator<Event> {
     if (kept) return Promise.resolve({ value: kept, done: false });
     if (this.#ended) return Promise.resolve({ value: undefined, done: true });
     this.#core.context.ref();
-    return new Promise((resolve) => {
-      this.#waiting = resolve;
-    });
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   return(): Promise<IteratorResult<Event, undefined>> {

@@ -68,6 +68,7 @@ export class ReceiveQueue {
   readonly #copy: NativeContext["native"]["copy"];
   readonly #waits: Wait<unknown>[] = [];
   #taken = 0;
+  #settling = false;
   /** The chunk that a borrowed batch lies in, until the next step. */
   #borrowed: Buffer | undefined;
   #detached = false;
@@ -138,8 +139,14 @@ export class ReceiveQueue {
       if (large !== undefined) return large;
     }
     const part = Buffer.allocUnsafeSlow(length);
-    if (length > 0) this.#copy(this.#handle, this.#taken, part, length);
+    if (length > 0) this.#fetch(part, length);
     return part;
+  }
+
+  #fetch(part: Buffer, length: number): void {
+    const status = this.#copy(this.#handle, this.#taken, part, length);
+    // Uninitialised memory must never pass for a message.
+    if (status < 0) throw errnoError(status, { text: "A received part is not where it was" });
   }
 
   /** A part that need not be copied; undefined: it has to be. */
@@ -209,6 +216,8 @@ export class ReceiveQueue {
       if (message !== undefined) batch.push(message);
       // No turn in between: in a borrowed batch it would overwrite what was just handed out.
     } while (batch.length < max && (this.#taken !== words[FILLED] || this.#fillMore()));
+    // The step itself counted as one.
+    this.#context.spendMany(batch.length - 1);
     return batch.length === 0 ? undefined : batch;
   }
 
@@ -227,7 +236,7 @@ export class ReceiveQueue {
     if (part.length !== length) return this.#takeNew(index, flags);
     if (length < BORROWED_VIEW_BYTES_MIN || !(flags & ENTRY_ARENA)) {
       if (kept.place >= 0) return this.#takeNew(index, flags);
-      this.#copy(this.#handle, this.#taken, part, length);
+      if (length > 0) this.#fetch(part, length);
     } else {
       if (kept.place !== words[entry + PLACE]!) return this.#takeNew(index, flags);
       this.#markBorrowed();
@@ -333,6 +342,17 @@ export class ReceiveQueue {
 
   /** The native side has messages for those who wait. */
   onReadable(): void {
+    // An attempt may take a turn, and the turn may tell of this socket: the loop below goes on.
+    if (this.#settling) return;
+    this.#settling = true;
+    try {
+      this.#settle();
+    } finally {
+      this.#settling = false;
+    }
+  }
+
+  #settle(): void {
     while (this.#waits.length > 0) {
       const wait = this.#waits[0]!;
       try {

@@ -322,6 +322,8 @@ export class SocketCore {
     this.shared = new DataView(this.shared.buffer.slice(0));
     this.context.native.socket_close(this.handle, this.values.linger);
     this.context.remove(this.handle);
+    // Buffers of what was not received are given back; no turn may come by itself any more.
+    this.context.wakeIfReady();
     for (const { path } of this.bound) if (path !== undefined) removeFreshPath(path);
   }
 }

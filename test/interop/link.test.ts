@@ -334,6 +334,24 @@ describe("heartbeats of libzmq", () => {
   });
 });
 
+test("four peers that flood us do not starve the rest of the program", async () => {
+  const pulls = Array.from({ length: 4 }, () => new Pull());
+  let received = 0;
+  const loops = pulls.map(async (pull) => {
+    await pull.bind("tcp://127.0.0.1:*");
+    libzmq("push", "connect", pull.lastEndpoint!, { count: 1e9, parts: 3, size: 40, linger: 0 });
+    for await (const message of pull) received += message.length;
+  });
+  await eventually(() => received > 10_000, "the flood");
+  const end = performance.now() + 1000;
+  let turns = 0;
+  for (; performance.now() < end; turns += 1) await Bun.sleep(1);
+  for (const pull of pulls) pull.close();
+  await Promise.all(loops);
+  // It is some hundreds; without a budget it was none in 20 seconds.
+  expect(turns).toBeGreaterThan(10);
+});
+
 describe("the wrong socket type at the other end", () => {
   test("libzmq REP connects to our PUSH: it is refused, PULL is served", async () => {
     await using push = new Push();

@@ -1,0 +1,156 @@
+// Sockets as objects: options as properties, what they tell about themselves, what they lack.
+
+import { describe, expect, test } from "bun:test";
+import { optionNames, optionTable, type SocketTypeName } from "../../src/options.ts";
+import { Pull, Push, Reply, Request, Socket } from "../../src/index.ts";
+import { bound, failure, pipeline, texts } from "../support/sockets.ts";
+
+const classes = { Push, Pull, Request, Reply } as const;
+const names = Object.keys(classes) as SocketTypeName[];
+type AnySocket = Socket & Record<string, unknown>;
+const make = (name: SocketTypeName, options?: object) =>
+  new (classes[name] as new (options?: object) => Socket)(options) as AnySocket;
+
+describe.each(names)("a %s", (name) => {
+  test("has every option as a property with its default", () => {
+    using socket = make(name);
+    for (const option of optionNames(name)) {
+      expect(socket[option]).toEqual(optionTable[option].default as never);
+    }
+  });
+
+  test("takes every option in the constructor and as a property, and reads it back", () => {
+    for (const option of optionNames(name)) {
+      const { kind, default: initial } = optionTable[option];
+      const value =
+        kind.type === "boolean" ? !initial
+        : kind.type === "choice" ? "queue"
+        : kind.type === "bytes" ? "identity"
+        : kind.max === 1 ? 1 : 42;
+      using constructed = make(name, { [option]: value });
+      expect(constructed[option]).toBe(value as never);
+      using assigned = make(name);
+      assigned[option as string] = value;
+      expect(assigned[option]).toBe(value as never);
+      assigned[option as string] = initial;
+      expect(assigned[option]).toEqual(initial as never);
+    }
+  });
+
+  test("refuses a wrong option and names it, and keeps the old value", () => {
+    expect(() => make(name, { lingr: 1 })).toThrow(/no option lingr.*linger/);
+    expect(() => make(name, { linger: "1" })).toThrow(TypeError);
+    const error = failure(() => make(name, { linger: -2 }));
+    expect(error.code).toBe("EINVAL");
+    expect(error.message).toMatch(/^Invalid argument.*linger.*-1.*-2/);
+    using socket = make(name);
+    expect(() => {
+      socket.linger = 1.5;
+    }).toThrow("linger");
+    expect(socket.linger).toBe(30_000);
+  });
+
+  test("never changes the caller's object, and later changes of it do nothing", () => {
+    const options = Object.freeze({ linger: 5 });
+    using socket = make(name, options);
+    expect(socket.linger).toBe(5);
+    const open = { linger: 6 };
+    using other = make(name, open);
+    open.linger = 7;
+    expect(other.linger).toBe(6);
+  });
+
+  test("tells its type, and that it has no security", () => {
+    using socket = make(name);
+    expect(socket).toBeInstanceOf(Socket);
+    expect(socket.type).toBe({ Push: 8, Pull: 7, Request: 3, Reply: 4 }[name]);
+    expect(socket.securityMechanism).toBeNull();
+    expect(socket.threadSafe).toBe(false);
+    expect(() => {
+      (socket as Record<string, unknown>).type = 1;
+    }).toThrow();
+  });
+
+  test("is printed with its type, its endpoints and its state, on a screen or less", () => {
+    using socket = make(name, { linger: 0 });
+    const endpoint = bound(socket);
+    socket.connect("tcp://127.0.0.1:1");
+    const text = Bun.inspect(socket);
+    expect(text).toStartWith(`${name} {`);
+    for (const part of [endpoint, "tcp://127.0.0.1:1", "closed: false"]) {
+      expect(text).toContain(part);
+    }
+    expect(text.length).toBeLessThan(400);
+    expect(JSON.stringify({ socket }).length).toBeGreaterThan(0);
+    expect(`${require("node:util").inspect({ deep: { socket } })}`).toContain(name);
+  });
+
+  test("has no call on its prototype that it cannot do", () => {
+    const sends = name !== "Pull";
+    const receives = name !== "Push";
+    using socket = make(name);
+    for (const call of ["send", "trySend", "sendMany", "sendSync", "writable"]) {
+      expect(call in socket).toBe(sends);
+    }
+    for (const call of ["receive", "tryReceive", "receiveMany", "batches", "receiveSync", "readable"]) {
+      expect(call in socket).toBe(receives);
+    }
+    expect(Symbol.asyncIterator in socket).toBe(receives);
+  });
+});
+
+test("a subclass works: its options, its methods, its name", async () => {
+  class Jobs extends Pull {
+    async next(): Promise<string> {
+      return texts(await this.receive())[0] as string;
+    }
+  }
+  using jobs = new Jobs({ receiveHighWaterMark: 5 });
+  using push = new Push();
+  push.connect(bound(jobs));
+  await push.send("job");
+  expect(await jobs.next()).toBe("job");
+  expect(jobs.receiveHighWaterMark).toBe(5);
+});
+
+test("options that count now are taken over at once", async () => {
+  using line = pipeline();
+  line.pull.receiveTimeout = 0;
+  expect(await line.pull.receive().catch(({ code }) => code)).toBe("EAGAIN");
+  line.pull.concurrency = "queue";
+  line.pull.receiveTimeout = -1;
+  const waiting = [line.pull.receive(), line.pull.receive()];
+  await line.push.sendMany(["a", "b"]);
+  expect((await Promise.all(waiting)).map(texts)).toEqual([["a"], ["b"]]);
+  line.pull.detached = true;
+  await line.push.send(Buffer.alloc(1000));
+  expect((await line.pull.receive())[0]?.buffer.byteLength).toBe(1000);
+});
+
+test("a routing id given as bytes is copied, both ways", () => {
+  const id = Buffer.from("name");
+  using request = new Request({ routingId: id });
+  id.fill(0);
+  expect(String(request.routingId)).toBe("name");
+});
+
+test("maxMessageSize cuts a peer off that sends more, and only that peer", async () => {
+  using line = pipeline({ pull: { maxMessageSize: 1000 }, push: { reconnectInterval: 5 } });
+  using good = new Push({ linger: 0 });
+  good.connect(line.endpoint);
+  const gone = new Promise<string | undefined>((resolve) => {
+    line.pull.events.once("disconnect", ({ reason }) => resolve(reason));
+  });
+  await line.push.send(Buffer.alloc(1001));
+  expect(await gone).toBe("frame_too_large");
+  await good.send(Buffer.alloc(1000));
+  expect((await line.pull.receive({ timeout: 2000 }))[0]?.length).toBe(1000);
+});
+
+test("stats count what was moved, and connections that are there", async () => {
+  using line = pipeline();
+  await line.push.sendMany(["a", ["b", "c"], "d"]);
+  for (let i = 0; i < 3; i += 1) await line.pull.receive();
+  expect(line.push.stats()).toMatchObject({ messages_sent: 3, connections: 1 });
+  expect(line.pull.stats()).toMatchObject({ messages_received: 3, connections: 1 });
+});
