@@ -35,7 +35,7 @@ const BUSY_TURNS = 16;
 const QUIET_MS = 1000;
 
 /** Buffers of borrowed large parts that are kept for the next ones, and the size of each, bytes. */
-const RECYCLED_MAX = 16;
+const RECYCLED_MAX = 32;
 const RECYCLED_BYTES_MAX = 1024 * 1024;
 
 /** Turns taken at once because memory was lent: each ends at most one large part per connection. */

@@ -144,9 +144,7 @@ export class ReceiveQueue {
   }
 
   #fetch(part: Buffer, length: number): void {
-    const status = this.#copy(this.#handle, this.#taken, part, length);
-    // Uninitialised memory must never pass for a message.
-    if (status < 0) throw errnoError(status, { text: "A received part is not where it was" });
+    if (this.#copy(this.#handle, this.#taken, part, length) < 0) throw lostPart();
   }
 
   /** A part that need not be copied; undefined: it has to be. */
@@ -212,8 +210,9 @@ export class ReceiveQueue {
     }
     const batch: Message[] = [];
     do {
-      const message = borrow ? this.#takeBorrowed(batch.length) : this.#takeFilled(false);
-      if (message !== undefined) batch.push(message);
+      if (borrow) this.#takeKept(batch, max);
+      else this.#takeSmall(batch, max);
+      if (batch.length < max && this.#taken !== words[FILLED]) this.#takeOne(batch, borrow);
       // No turn in between: in a borrowed batch it would overwrite what was just handed out.
     } while (batch.length < max && (this.#taken !== words[FILLED] || this.#fillMore()));
     // The step itself counted as one.
@@ -221,33 +220,64 @@ export class ReceiveQueue {
     return batch.length === 0 ? undefined : batch;
   }
 
-  /**
-   * Like `#takeFilled`, but with the objects of the step before, where they fit: a stream of
-   * messages of one size is received without a single allocation.
-   */
-  #takeBorrowed(index: number): Message | undefined {
+  #takeOne(batch: Message[], borrow: boolean): void {
+    const flags = this.#words[ENTRIES + (this.#taken & MASK) * ENTRY_WORDS + FLAGS]!;
+    const message = borrow ? this.#takeNew(batch.length, flags) : this.#takeFilled(false);
+    if (message !== undefined) batch.push(message);
+  }
+
+  /** Small messages of one part, as many as come in a row: the most frequent case by far. */
+  #takeSmall(batch: Message[], max: number): void {
     const words = this.#words;
-    const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
-    const length = words[entry + LENGTH]!;
-    const flags = words[entry + FLAGS]!;
-    const kept = this.#kept[index];
-    if (kept === undefined || flags & (ENTRY_MORE | ENTRY_LENT)) return this.#takeNew(index, flags);
-    const { part } = kept;
-    if (part.length !== length) return this.#takeNew(index, flags);
-    if (length < BORROWED_VIEW_BYTES_MIN || !(flags & ENTRY_ARENA)) {
-      if (kept.place >= 0) return this.#takeNew(index, flags);
-      if (length > 0) this.#fetch(part, length);
-    } else {
-      if (kept.place !== words[entry + PLACE]!) return this.#takeNew(index, flags);
-      this.#markBorrowed();
+    const filled = words[FILLED]!;
+    let taken = this.#taken;
+    while (taken !== filled && batch.length < max) {
+      const entry = ENTRIES + (taken & MASK) * ENTRY_WORDS;
+      const length = words[entry + LENGTH]!;
+      if (length >= VIEW_BYTES_MIN || words[entry + FLAGS]! & ~ENTRY_ARENA) break;
+      const part = Buffer.allocUnsafeSlow(length);
+      if (length > 0 && this.#copy(this.#handle, taken, part, length) < 0) throw lostPart();
+      batch.push([part]);
+      taken = (taken + 1) >>> 0;
     }
-    this.#taken = (this.#taken + 1) >>> 0;
-    words[TAKEN] = this.#taken;
-    const { message } = kept;
-    // The array was the caller's for a step.
-    message.length = 1;
-    message[0] = part;
-    return message;
+    this.#taken = taken;
+    words[TAKEN] = taken;
+  }
+
+  /**
+   * Messages that fit the objects of the step before: a stream of messages of one size is received
+   * without a single allocation.
+   */
+  #takeKept(batch: Message[], max: number): void {
+    const words = this.#words;
+    const keptAll = this.#kept;
+    const filled = words[FILLED]!;
+    let taken = this.#taken;
+    let viewed = false;
+    while (taken !== filled && batch.length < max) {
+      const kept = keptAll[batch.length];
+      if (kept === undefined) break;
+      const { message, part, place } = kept;
+      const entry = ENTRIES + (taken & MASK) * ENTRY_WORDS;
+      const length = words[entry + LENGTH]!;
+      const flags = words[entry + FLAGS]!;
+      if (part.length !== length || flags & ~ENTRY_ARENA) break;
+      if (place >= 0) {
+        if (place !== words[entry + PLACE] || flags === 0) break;
+        viewed = true;
+      } else {
+        if (length >= BORROWED_VIEW_BYTES_MIN && flags !== 0) break;
+        if (this.#copy(this.#handle, taken, part, length) < 0) throw lostPart();
+      }
+      // The array was the caller's for a step.
+      message.length = 1;
+      message[0] = part;
+      batch.push(message);
+      taken = (taken + 1) >>> 0;
+    }
+    this.#taken = taken;
+    words[TAKEN] = taken;
+    if (viewed) this.#markBorrowed();
   }
 
   #takeNew(index: number, flags: number): Message | undefined {
@@ -431,6 +461,11 @@ export class ReceiveQueue {
     this.#endBorrow();
     for (const wait of [...this.#waits]) wait.reject(closedWhileWaiting());
   }
+}
+
+/** Uninitialised memory must never pass for a message. */
+function lostPart(): Error {
+  return new Error("monocoque: a received part is not where it was");
 }
 
 function closedWhileWaiting(): Error {

@@ -37,8 +37,11 @@ export class Wake {
 
   /** Sockets are open, or none is any more. */
   setOpen(open: boolean): void {
+    if (this.#open === open) return;
     this.#open = open;
-    this.#settle();
+    // Most programs wait right after they have opened a socket: the watch is not worth making then.
+    if (open) setImmediate(() => this.#settle());
+    else this.#settle();
   }
 
   /** Something waits: the process stays alive until as many `unref` calls. */

@@ -160,7 +160,6 @@ describe("an idle socket in a process that something else keeps alive", () => {
     const { switches, ...counters } = idle;
     expect(counters).toEqual({ ticks: 0, wakeups: 0, system_calls: 0, connections: 100 });
     expect(switches).toBeLessThanOrEqual(bare.switches + 5);
-    console.log({ idle: switches, bare: bare.switches });
   }, 15_000);
 });
 

@@ -64,8 +64,8 @@ function batchBytes(batch: readonly (readonly Uint8Array[])[]): number {
 }
 
 async function pushConnect({ endpoint, size, count, hwm, mode }: PeerOptions): Promise<void> {
-  const connectAt = wallMs()
   await using push = new Push({ sendHighWaterMark: hwm })
+  const connectAt = wallMs()
   push.connect(endpoint)
   const payload = Buffer.alloc(size, 1)
   const cpu = cpuSeconds()

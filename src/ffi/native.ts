@@ -97,7 +97,11 @@ function openLibrary(path: string) {
     // Never closed: a call after that would be a segmentation fault.
     fingerprint = dlopen(path, { monocoque_fingerprint }).symbols.monocoque_fingerprint();
   } catch (cause) {
-    throw new Error(`monocoque: ${path} could not be loaded: ${reasonOf(cause)}`, { cause });
+    throw new Error(
+      `monocoque: ${path} could not be loaded: ${reasonOf(cause)}. ` +
+        "In a checkout run `npm run build`; elsewhere reinstall the package.",
+      { cause },
+    );
   }
   if (fingerprint !== FINGERPRINT) {
     throw new Error(

@@ -11,7 +11,8 @@
 //! The header is found by masking a block's address, so a free costs no search and blocks carry
 //! no header. Blocks are carved one at a time: pages nobody used were never touched. A class
 //! starts with a region of 16 KiB and doubles, so that a quiet context stays small.
-//! Requests above the largest class are mappings of their own.
+//! Requests above the largest class are mappings of their own; the one that was freed last is kept
+//! for the next, or a spill of 128 KiB in every other turn would map and unmap each time.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -54,6 +55,9 @@ const region_bytes_first = 16 * 1024;
 const region_block_align = 64;
 const region_blocks_offset = std.mem.alignForward(usize, @sizeOf(Region), region_block_align);
 const region_blocks_max = region_bytes_max / 64;
+
+/// A freed mapping above this goes back to the system at once. Spills are at most this long.
+const large_spare_bytes_max = 1024 * 1024;
 
 const poison_byte = 0xaa;
 /// How much of a recycled block is examined for writes after its free (Debug).
@@ -143,6 +147,8 @@ pub const Slabs = struct {
     /// Part of `live_*`: blocks with a mapping of their own.
     large_live_blocks: u64 = 0,
     large_live_bytes: u64 = 0,
+    /// A freed mapping, kept for the next large block; empty: none.
+    large_spare: []align(std.heap.page_size_min) u8 = &.{},
     /// Blocks handed out since the beginning.
     allocations_total: u64 = 0,
     /// mmap, munmap and mremap.
@@ -240,6 +246,8 @@ pub const Slabs = struct {
     /// Gives regions without a live block back to the system. To be called when idle: the next
     /// burst pays for them again.
     pub fn trim(self: *Slabs) void {
+        if (self.large_spare.len > 0) self.system_unmap(self.large_spare);
+        self.large_spare = &.{};
         if (self.regions_idle == 0) return;
         for (&self.classes) |*class| {
             var cursor = class.partial.first();
@@ -282,7 +290,7 @@ pub const Slabs = struct {
     pub fn invariants(self: *const Slabs) void {
         var live_blocks: u64 = self.large_live_blocks;
         var live_bytes: u64 = self.large_live_bytes;
-        var system_bytes: u64 = self.large_live_bytes;
+        var system_bytes: u64 = self.large_live_bytes + self.large_spare.len;
         var regions_idle: u64 = 0;
         for (&self.classes, class_bytes) |*class, bytes| {
             class.partial.invariants();
@@ -411,10 +419,12 @@ pub const Slabs = struct {
 
     fn allocate_large(self: *Slabs, size: usize) error{OutOfMemory}!Block {
         assert(size > block_bytes_max);
-        try self.budget_reserve(size, 0);
-        const memory = self.system_map(0, page_ceil(size)) orelse {
-            self.system_refused += 1;
-            return error.OutOfMemory;
+        const memory = self.large_take_spare(size) orelse memory: {
+            try self.budget_reserve(size, 0);
+            break :memory self.system_map(0, page_ceil(size)) orelse {
+                self.system_refused += 1;
+                return error.OutOfMemory;
+            };
         };
         self.large_live_blocks += 1;
         self.large_live_bytes += memory.len;
@@ -422,10 +432,22 @@ pub const Slabs = struct {
         return memory;
     }
 
+    fn large_take_spare(self: *Slabs, size: usize) ?[]align(std.heap.page_size_min) u8 {
+        const spare = self.large_spare;
+        if (spare.len < size) return null;
+        self.large_spare = &.{};
+        return spare;
+    }
+
     fn free_large(self: *Slabs, block: Block) void {
         assert(std.mem.isAligned(block.len, std.heap.pageSize()));
         assert(self.large_live_blocks > 0 and self.large_live_bytes >= block.len);
-        self.system_unmap(@alignCast(block));
+        const memory: []align(std.heap.page_size_min) u8 = @alignCast(block);
+        // The larger one is kept: it serves both.
+        const keep = memory.len > self.large_spare.len and memory.len <= large_spare_bytes_max;
+        const gone = if (keep) self.large_spare else memory;
+        if (gone.len > 0) self.system_unmap(gone);
+        if (keep) self.large_spare = memory;
         self.large_live_blocks -= 1;
         self.large_live_bytes -= block.len;
         self.live_blocks -= 1;
@@ -572,6 +594,25 @@ test "64 KiB with its header is an ordinary block, not a system call per message
     for (0..100) |_| slabs.free(try slabs.allocate(64 * 1024 + 64));
     try testing.expectEqual(calls, slabs.system_calls_total);
     try testing.expectEqual(@as(u64, 101), slabs.allocations_total);
+}
+
+test "a large block freed and asked for again, turn after turn, is no system call" {
+    var slabs = Slabs.init(16 << 20);
+    defer slabs.deinit();
+    slabs.free(try slabs.allocate(200 * 1024));
+    const calls = slabs.system_calls_total;
+    for (0..100) |turn| slabs.free(try slabs.allocate(100 * 1024 + turn * 1024));
+    try testing.expectEqual(calls, slabs.system_calls_total);
+    // One is kept, the larger one; what is larger than any spill is not.
+    const both = [_]Block{ try slabs.allocate(100 * 1024), try slabs.allocate(500 * 1024) };
+    for (both) |block| slabs.free(block);
+    slabs.invariants();
+    try testing.expectEqual(@as(u64, 500 * 1024), slabs.system_bytes);
+    slabs.free(try slabs.allocate(2 << 20));
+    slabs.invariants();
+    try testing.expectEqual(@as(u64, 500 * 1024), slabs.system_bytes);
+    slabs.trim();
+    try testing.expectEqual(@as(u64, 0), slabs.system_bytes);
 }
 
 test "a fresh context with one block of each class stays under half a mebibyte" {
