@@ -16,6 +16,7 @@ import {
   SocketRecord,
 } from "./ffi/abi.generated.ts";
 import type { SocketCore } from "./socket_core.ts";
+import { Steps } from "./steps.ts";
 import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 /** A received message: its parts, each a Buffer that nothing overwrites. */
@@ -475,51 +476,4 @@ function closedWhileWaiting(): Error {
 function checkMax(max: number): void {
   if (Number.isInteger(max) && max > 0) return;
   throw new RangeError(`max must be a positive integer, not ${String(max)}`);
-}
-
-/** Ends when the socket closes. `return` stops waiting; nothing that was not yielded is lost. */
-class Steps<T> implements AsyncIterableIterator<T> {
-  readonly #queue: ReceiveQueue;
-  readonly #attempt: () => T | undefined;
-  readonly #options: WaitOptions | undefined;
-  #done = false;
-
-  constructor(queue: ReceiveQueue, attempt: () => T | undefined, options?: WaitOptions) {
-    this.#queue = queue;
-    this.#attempt = attempt;
-    this.#options = options;
-  }
-
-  next(): Promise<IteratorResult<T, undefined>> {
-    const queue = this.#queue;
-    if (this.#done || queue.closed) return this.return();
-    try {
-      // A promise that is resolved already: a tenth of the cost of one that has to be.
-      const value = queue.stepNow(this.#attempt);
-      if (value !== undefined) return Promise.resolve({ value, done: false });
-      return queue.step(this.#attempt, this.#options).then(wrap<T>, this.#ended);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  readonly #ended = (error: unknown): IteratorResult<T, undefined> => {
-    if (!this.#queue.closed) throw error;
-    this.#done = true;
-    return { value: undefined, done: true };
-  };
-
-  return(): Promise<IteratorResult<T, undefined>> {
-    this.#done = true;
-    this.#queue.stepsEnded();
-    return Promise.resolve({ value: undefined, done: true });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-}
-
-function wrap<T>(value: T): IteratorResult<T, undefined> {
-  return { value, done: false };
 }

@@ -244,9 +244,8 @@ export class SocketCore {
     if (status < 0) throw errnoError(status, { endpoint: text });
     this.connected.push({ endpoint, session: readResult(this.context.record) });
     this.lastEndpoint = text;
-    // A near peer has answered by now: the handshake begins while the caller goes on. A name is asked
-    // for in this turn.
-    this.context.turn();
+    // A name is asked for in the next turn.
+    this.context.wakeIfReady();
   }
 
   #connectedTo(text: string): Connected[] {

@@ -15,7 +15,7 @@ const rows = [
   ["ffi/abi.generated.ts", "ffi/embedded.ts", "ffi/shared_object.d.ts"],
   ["ffi/records.ts", "ffi/library.ts"],
   ["ffi/native.ts"],
-  ["wake.ts", "wait.ts"],
+  ["wake.ts", "wait.ts", "steps.ts"],
   ["context.ts"],
   // The queues and the core of a socket know each other by type only.
   ["send_queue.ts", "receive_queue.ts", "observer.ts", "socket_core.ts"],

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { Pull, Reply, Request } from "../src/index.ts";
-import { ended, lines, run, start } from "./support/process.ts";
+import { lines, run, start } from "./support/process.ts";
 import { bound, texts } from "./support/sockets.ts";
 
 describe.concurrent("a process ends by itself", () => {

@@ -8,7 +8,7 @@ export interface Ended {
   stdout: string;
   stderr: string;
   exitCode: number | null;
-  signal: string | null;
+  signal: string | number | null;
   /** Milliseconds from start to exit. */
   ms: number;
 }
@@ -39,7 +39,7 @@ export function start(script: string, options: RunOptions = {}) {
   });
 }
 
-export async function ended(child: ReturnType<typeof start>, since: number): Promise<Ended> {
+async function ended(child: ReturnType<typeof start>, since: number): Promise<Ended> {
   const [stdout, stderr] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
