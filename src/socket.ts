@@ -224,7 +224,7 @@ export abstract class Socket {
    * Counters: messages, drops by cause, connections. After `close()` the last ones. Not in libzmq.
    *
    * ```ts
-   * console.log(push.stats().messages_sent);
+   * console.log(push.stats().messagesSent);
    * ```
    */
   stats(): SocketStats {

@@ -37,21 +37,21 @@ import { timeoutError } from "./wait.ts";
 /** How many messages a socket has moved and lost, and why; the numbers only grow. */
 export interface SocketStats {
   /** Queued by send calls. */
-  messages_sent: number;
+  messagesSent: number;
   /** Handed out, or ready to be. */
-  messages_received: number;
+  messagesReceived: number;
   /** Lost with the connection that they were on. */
-  dropped_disconnect: number;
+  droppedDisconnect: number;
   /** Replies whose requester has gone or takes no more. */
-  dropped_no_peer: number;
+  droppedNoPeer: number;
   /** Received without the frames that their pattern needs. */
-  dropped_malformed: number;
+  droppedMalformed: number;
   /** Replies to a request that is no longer waiting. */
-  dropped_stale: number;
+  droppedStale: number;
   /** Not sent before linger ended. */
-  dropped_linger: number;
+  droppedLinger: number;
   /** Connections that ended in their handshake. */
-  handshakes_failed: number;
+  handshakesFailed: number;
   /** Connections whose handshake is done, now. */
   connections: number;
 }
@@ -292,7 +292,8 @@ export class SocketCore {
   stats(): SocketStats {
     const counters = readCounters(this.shared, SocketRecord, SharedRecord.record.offset);
     delete counters.events_waiting;
-    return counters as unknown as SocketStats;
+    const named = Object.entries(counters).map(([name, value]) => [camelCase(name), value]);
+    return Object.fromEntries(named) as SocketStats;
   }
 
   /** Keeps the process alive, until `release` or the end of the socket. */
@@ -326,6 +327,11 @@ export class SocketCore {
     this.context.wakeIfReady();
     for (const { path } of this.bound) if (path !== undefined) removeFreshPath(path);
   }
+}
+
+/** Zig's names of fields as TypeScript's. */
+function camelCase(name: string): string {
+  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** The path that `ipc://*` was given, which is ours to remove. */

@@ -108,7 +108,7 @@ test("the end in the middle of a message: it is sent again whole to nobody, the 
   await eventually(() => peers.length === 2 && peers[1]!.rest().length >= 6, "the next connection");
   await Bun.sleep(50);
   expect(peers[1]!.rest()).toEqual(frame("last"));
-  expect(push.stats().dropped_disconnect).toBe(1);
+  expect(push.stats().droppedDisconnect).toBe(1);
 });
 
 test("PULL: a peer that breaks the protocol after good messages", async () => {
@@ -181,8 +181,8 @@ describe("REQ and answers that are none", () => {
       const answer = await request.receive({ timeout: 5000 });
       expect(answer.join("|")).toBe("right|answer");
     }
-    const { dropped_malformed, dropped_stale } = request.stats();
-    expect(dropped_malformed + dropped_stale).toBeGreaterThanOrEqual(20 * 6);
+    const { droppedMalformed, droppedStale } = request.stats();
+    expect(droppedMalformed + droppedStale).toBeGreaterThanOrEqual(20 * 6);
   });
 
   test("an answer that nobody took is not taken for the next one", async () => {

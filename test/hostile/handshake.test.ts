@@ -113,7 +113,7 @@ describe("refused with a reason", () => {
       await scene.refusedLast(peer, reason);
     }
     await scene.proof();
-    expect(scene.pull.stats().handshakes_failed).toBe(garbage.length + commands.length);
+    expect(scene.pull.stats().handshakesFailed).toBe(garbage.length + commands.length);
   });
 
   test("noise of 200 seeds, bare and behind an honest greeting", async () => {
@@ -204,7 +204,7 @@ describe("too slow", () => {
     await Promise.all(peers.map((peer) => peer.end()));
     await scene.proof();
     expect(scene.pull.stats().connections).toBe(1);
-    expect(scene.pull.stats().handshakes_failed).toBe(1000);
+    expect(scene.pull.stats().handshakesFailed).toBe(1000);
   }, 20_000);
 });
 

@@ -284,7 +284,7 @@ describe("REP and what is no request", () => {
     expect(good.rest()).toEqual(bytes(frame("", MORE), frame("good", MORE), frame("two")));
     await eventually(() => peer.rest().length > 0, "the other answer");
     expect(peer.rest()).toEqual(bytes(frame("hop", MORE), frame("", MORE), frame("question")));
-    await eventually(() => reply.stats().dropped_malformed === 3002, "the count");
+    await eventually(() => reply.stats().droppedMalformed === 3002, "the count");
     expect(questions.sort()).toEqual(["good|two", "question"]);
     expect(events.filter((event) => event.type === "disconnect")).toEqual([]);
     reply.close();
@@ -300,7 +300,7 @@ describe("REP and what is no request", () => {
     const long = await RawPeer.greeted(reply.lastEndpoint!, "DEALER");
     // 64 KiB of envelope are kept for a request, not more.
     long.write(hops(60_000), frame("", MORE), frame("too far"));
-    await eventually(() => reply.stats().dropped_malformed === 1, "the count");
+    await eventually(() => reply.stats().droppedMalformed === 1, "the count");
     long.write(hops(2000), frame("", MORE), frame("far"));
     expect(String(await waiting)).toBe("far");
     await reply.send("back");

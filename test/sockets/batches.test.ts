@@ -344,13 +344,13 @@ describe("sendMany", () => {
     await until("a message is there", () => line.pull.readable);
     controller.abort(new Error("stop"));
     expect(String(await reasonOf(sending))).toContain("stop");
-    const { messages_sent } = line.push.stats();
+    const { messagesSent } = line.push.stats();
     await until("there is room", () => {
       while (line.pull.tryReceive()) next += 1;
-      return line.push.trySend(numbered(messages_sent, 100));
+      return line.push.trySend(numbered(messagesSent, 100));
     });
-    for (; next < messages_sent; next += 1) await line.pull.receive();
-    expect(numberOf(await line.pull.receive())).toBe(messages_sent);
+    for (; next < messagesSent; next += 1) await line.pull.receive();
+    expect(numberOf(await line.pull.receive())).toBe(messagesSent);
   });
 
   let next = 0;

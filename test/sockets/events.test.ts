@@ -115,7 +115,7 @@ describe("a peer that does not speak ZMTP", () => {
     expect(await failed).toMatchObject({ address: pull.lastEndpoint, reason: "not_zmtp" });
     expect((await failed).peer).toMatch(/^tcp:\/\/127\.0\.0\.1:\d+$/);
     expect((await gone).connection).toBe((await failed).connection as number);
-    expect(pull.stats().handshakes_failed).toBe(1);
+    expect(pull.stats().handshakesFailed).toBe(1);
     socket.end();
   });
 

@@ -151,7 +151,7 @@ describe("a Push with three Pulls", () => {
     const total = 5000;
     for (let i = 0; i < total; i += 1) await push.send(Buffer.alloc(1000), { timeout: 2000 });
     await until("the others have got the rest", () => received > total - 200);
-    expect(stuck.stats().messages_received).toBe(0);
+    expect(stuck.stats().messagesReceived).toBe(0);
   });
 });
 

@@ -167,7 +167,7 @@ describe("what is not a part", () => {
     expect(((await reasonOf(line.push.send(message))) as Error).message).toMatch(text);
     await line.push.send("good");
     expect(texts(await line.pull.receive())).toEqual(["good"]);
-    expect(line.push.stats().messages_sent).toBe(1);
+    expect(line.push.stats().messagesSent).toBe(1);
   });
 
   test("is refused at once by a send that has to wait", async () => {

@@ -151,6 +151,6 @@ test("stats count what was moved, and connections that are there", async () => {
   using line = pipeline();
   await line.push.sendMany(["a", ["b", "c"], "d"]);
   for (let i = 0; i < 3; i += 1) await line.pull.receive();
-  expect(line.push.stats()).toMatchObject({ messages_sent: 3, connections: 1 });
-  expect(line.pull.stats()).toMatchObject({ messages_received: 3, connections: 1 });
+  expect(line.push.stats()).toMatchObject({ messagesSent: 3, connections: 1 });
+  expect(line.pull.stats()).toMatchObject({ messagesReceived: 3, connections: 1 });
 });

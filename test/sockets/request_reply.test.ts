@@ -135,7 +135,7 @@ describe("a Request whose answer does not come", () => {
     expect(texts(await pair.reply.receive())).toEqual(["second"]);
     await pair.reply.send("to the second");
     expect(texts(await pair.request.receive({ timeout: 2000 }))).toEqual(["to the second"]);
-    expect(pair.request.stats().dropped_stale + pair.request.stats().dropped_malformed).toBe(1);
+    expect(pair.request.stats().droppedStale + pair.request.stats().droppedMalformed).toBe(1);
   });
 
   test("asks again with relaxed alone", async () => {
@@ -197,7 +197,7 @@ describe("a Reply", () => {
     pair.request.close();
     await until("it has gone", () => pair.reply.stats().connections === 0);
     await pair.reply.send(["to", "nobody"]);
-    expect(pair.reply.stats().dropped_no_peer).toBe(1);
+    expect(pair.reply.stats().droppedNoPeer).toBe(1);
     using other = new Request({ linger: 0 });
     other.connect(pair.endpoint);
     await other.send("next");
@@ -248,7 +248,7 @@ describe("a Reply", () => {
       socket.write(text);
       raw.push(socket);
     }
-    await until("the malformed are counted", () => pair.reply.stats().dropped_malformed === 3);
+    await until("the malformed are counted", () => pair.reply.stats().droppedMalformed === 3);
     for (let i = 0; i < 10; i += 1) {
       await pair.request.send(`${i}`);
       expect(texts(await pair.request.receive({ timeout: 2000 }))).toEqual([`${i}`]);

@@ -146,7 +146,7 @@ describe("an AbortSignal", () => {
     expect(line.pull.lastEndpoint).toBe(line.endpoint);
     expect(texts(await line.pull.receive())).toEqual(["stays"]);
     expect(line.pull.tryReceive()).toBeUndefined();
-    expect(line.push.stats().messages_sent).toBe(1);
+    expect(line.push.stats().messagesSent).toBe(1);
   });
 
   test("rejects a waiting send, and its message is not sent", async () => {
@@ -241,7 +241,7 @@ describe('with concurrency "error"', () => {
     push.connect(bound(pull));
     await waiting;
     expect(texts(await pull.receive())).toEqual(["a"]);
-    expect(push.stats().messages_sent).toBe(1);
+    expect(push.stats().messagesSent).toBe(1);
   });
 
   test("tryReceive beside a waiting receive does not take its message twice", async () => {
@@ -367,7 +367,7 @@ describe("closing", () => {
     const push = new Push({ linger: 7 });
     push.connect("tcp://127.0.0.1:1");
     push.close();
-    expect(push.stats().messages_sent).toBe(0);
+    expect(push.stats().messagesSent).toBe(0);
     expect(push.linger).toBe(7);
     push.linger = 8;
     expect(Bun.inspect(push)).toContain("closed: true");

@@ -163,7 +163,7 @@ export async function lifecycle() {
   pull.ref().unref().close();
   const closed: boolean = pull.closed;
   const stats: SocketStats = pull.stats();
-  const sent: number = stats.messages_sent;
+  const sent: number = stats.messagesSent;
   // @ts-expect-error: one endpoint at a time
   await pull.bind(["tcp://127.0.0.1:*"]);
   return { closed, sent };
