@@ -1,7 +1,13 @@
 // What every socket offers its user: bind and connect, options, events, references, disposal.
 
 import { inspect } from "node:util";
-import { bindAddresses, bindAddressNow, parseEndpoint } from "./endpoint.ts";
+import {
+  bindAddresses,
+  bindAddressNow,
+  type Endpoint,
+  type NetworkAddress,
+  parseEndpoint,
+} from "./endpoint.ts";
 import { zmqError } from "./errors.ts";
 import { Observer } from "./observer.ts";
 import {
@@ -99,7 +105,8 @@ export abstract class Socket {
     const endpoint = parseEndpoint(address, "bind");
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
     if (known) {
-      core.bindTo(endpoint, [known]);
+      if (core.tryBind(endpoint, known)) return;
+      await this.#blocking(() => bindAgain(core, endpoint, known));
       return;
     }
     await this.#blocking(async () => {
@@ -260,6 +267,23 @@ export abstract class Socket {
     };
     return `${core.typeName} ${inspect(state, options)}`;
   }
+}
+
+/** How often, and after how many milliseconds, an address in use is tried again. */
+const BIND_ATTEMPTS = 5;
+const BIND_PAUSE_MS = 10;
+
+/**
+ * A process that was killed holds its ports 6 to 12 ms longer, until the kernel has ended its ring:
+ * a supervisor that restarts it at once must not fail for that.
+ */
+async function bindAgain(core: SocketCore, endpoint: Endpoint, address: NetworkAddress) {
+  for (let attempt = 1; attempt < BIND_ATTEMPTS; attempt += 1) {
+    await Bun.sleep(BIND_PAUSE_MS);
+    if (core.tryBind(endpoint, address)) return;
+  }
+  await Bun.sleep(BIND_PAUSE_MS);
+  core.bindTo(endpoint, [address]);
 }
 
 /** The value of a promise, unless a limit of the caller comes first. */

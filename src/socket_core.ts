@@ -10,7 +10,7 @@ import {
   removeFreshPath,
   resolveAddresses,
 } from "./endpoint.ts";
-import { busyError, errnoError, zmqError } from "./errors.ts";
+import { busyError, errnoError, ZmqError, zmqError } from "./errors.ts";
 import {
   INTEREST_READABLE,
   INTEREST_WRITABLE,
@@ -188,6 +188,17 @@ export class SocketCore {
   }
 
   // -- endpoints --------------------------------------------------------------------------------
+
+  /** Binds; false when the address is in use, which may pass. */
+  tryBind(endpoint: Endpoint, address: NetworkAddress): boolean {
+    try {
+      this.bindTo(endpoint, [address]);
+      return true;
+    } catch (error) {
+      if (error instanceof ZmqError && error.code === "EADDRINUSE") return false;
+      throw error;
+    }
+  }
 
   bindTo(endpoint: Endpoint, addresses: readonly NetworkAddress[]): void {
     const { context } = this;

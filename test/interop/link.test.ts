@@ -264,8 +264,9 @@ describe("heartbeats of libzmq", () => {
   const DISCONNECTED = 0x200;
   const beat = {
     heartbeat: 100,
-    "heartbeat-timeout": 250,
-    "heartbeat-ttl": 400,
+    // Long enough for a machine with other work, short enough to run out within the test.
+    "heartbeat-timeout": 700,
+    "heartbeat-ttl": 1000,
     monitor: true,
   } as const;
   const disconnects = (peer: Peer) => peer.lines.filter((line) => line.event === DISCONNECTED);
