@@ -38,8 +38,11 @@ const QUIET_MS = 1000;
 const RECYCLED_MAX = 32;
 const RECYCLED_BYTES_MAX = 1024 * 1024;
 
-/** Turns taken at once because memory was lent: each ends at most one large part per connection. */
-const LENDING_ROUNDS_MAX = 16;
+/**
+ * Turns taken at once because memory was lent: each ends at most one large part per connection. Few,
+ * so that parts of 64 KiB are still in the cache when their batch is handed out.
+ */
+const LENDING_ROUNDS_MAX = 2;
 
 /** What the context tells a socket. */
 export interface Dispatch {
