@@ -121,7 +121,7 @@ describe("an idle socket in a process that something else keeps alive", () => {
     await child.exited;
   });
 
-  test("with 100 idle connections is not woken once in 3 seconds", async () => {
+  test("with 100 idle connections is not woken once in 10 seconds", async () => {
     const module = JSON.stringify(new URL("../src/context.ts", import.meta.url).pathname);
     // The same program without sockets tells what the runtime does of its own accord.
     const program = (sockets: string) => `
@@ -141,7 +141,7 @@ describe("an idle socket in a process that something else keeps alive", () => {
         return { ticks, wakeups, system_calls, switches };
       };
       const before = counts();
-      await Bun.sleep(3000);
+      await Bun.sleep(10_000);
       const after = counts();
       for (const key in before) after[key] -= before[key];
       console.log(JSON.stringify({ ...after, connections: pull.stats().connections }));
@@ -152,15 +152,17 @@ describe("an idle socket in a process that something else keeps alive", () => {
       for (const push of pushes) push.connect(pull.lastEndpoint);
       for (const push of pushes) { await push.send("x"); await pull.receive(); }
     `;
-    const results = await Promise.all([run(program(connected)), run(program(""))]);
+    const limit = { timeout: 20_000 };
+    const programs = [program(connected), program("")];
+    const results = await Promise.all(programs.map((script) => run(script, limit)));
     const [idle, bare] = results.map(({ stdout, stderr, exitCode }) => {
       expect({ stderr, exitCode }).toEqual({ stderr: "", exitCode: 0 });
       return JSON.parse(stdout);
     });
     const { switches, ...counters } = idle;
     expect(counters).toEqual({ ticks: 0, wakeups: 0, system_calls: 0, connections: 100 });
-    expect(switches).toBeLessThanOrEqual(bare.switches + 5);
-  }, 15_000);
+    expect(switches).toBeLessThanOrEqual(bare.switches + 10);
+  }, 30_000);
 });
 
 describe("queued messages", () => {
