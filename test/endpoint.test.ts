@@ -21,31 +21,13 @@ import {
 } from "../src/endpoint.ts";
 import type { NetworkAddress, Purpose } from "../src/endpoint.ts";
 import { ZmqError } from "../src/errors.ts";
+import { failure, rejection } from "./support/sockets.ts";
 
 const v4 = { ipv6: false };
 const v6 = { ipv6: true };
 const hasIpv6 = Object.values(networkInterfaces())
   .flat()
   .some((address) => address?.family === "IPv6");
-
-function failure(run: () => unknown): ZmqError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof ZmqError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
-
-async function rejection(promise: Promise<unknown>): Promise<ZmqError> {
-  const error = await promise.then(
-    () => new Error("it was not rejected"),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof ZmqError) return error;
-  throw error;
-}
 
 const literal = (text: string, options = v6, purpose: Purpose = "connect") =>
   literalAddress(parseEndpoint(text, purpose), options);
