@@ -40,9 +40,7 @@ async function measure(contender: Contender, transport: Transport, { hwm }: Benc
   const { leader, follower } = await runPair(contender, {
     roles: "push-pull",
     transport,
-    size: SIZE,
-    count: BURST_MESSAGES,
-    hwm,
+    work: { size: SIZE, count: BURST_MESSAGES, hwm },
     deadlineMs: DEADLINE_MS,
   })
   return { milliseconds: field(leader, "endAt") - field(follower, "connectAt") }

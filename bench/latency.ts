@@ -48,7 +48,7 @@ export function measureLatency(options: BenchOptions): Promise<LatencySeries[]> 
   })
 }
 
-function layouts(): CoreLayout[] {
+export function layouts(): CoreLayout[] {
   if (availableParallelism() > 1) return ["two cores", "one core"]
   log("round trips: this machine has one core, the layout with two is left out")
   return ["one core"]
@@ -60,10 +60,7 @@ async function measure(contender: Contender, setting: LatencySetting, options: B
   const { leader, follower } = await runPair(contender, {
     roles: "req-rep",
     transport: setting.transport,
-    size: SIZE,
-    count,
-    warmup: WARMUP,
-    hwm: options.hwm,
+    work: { size: SIZE, count, warmup: WARMUP, hwm: options.hwm },
     cores: setting.layout === "two cores" ? [server, client] : [server, server],
     deadlineMs: DEADLINE_MS,
   })

@@ -1,27 +1,41 @@
 // Turns samples into the markdown of docs/performance.md: ratios to libzmq first, absolute medians beside them.
 import { BURST_MESSAGES, type BurstSeries } from "./cold_burst.ts"
+import { FANOUT_SIZE, type FanoutSeries } from "./fanout.ts"
+import type { InprocLatencySeries, InprocSeries } from "./inproc.ts"
 import type { CoreLayout, LatencySeries } from "./latency.ts"
 import type { BenchOptions } from "./lib/options.ts"
 import type { Transport } from "./lib/pair.ts"
-import { BASELINE, CONTENDERS } from "./lib/peers.ts"
-import type { Series } from "./lib/rounds.ts"
-import { median, medianRatio } from "./lib/stats.ts"
+import { median } from "./lib/stats.ts"
+import { cellOf, count, join, rowsOf, significant, sizeName, table, times } from "./lib/table.ts"
+import type { ProxySeries } from "./proxy.ts"
+import { ROUTER_SIZE, ROUTER_WINDOW, type RouterSeries } from "./router.ts"
 import type { ThroughputSeries } from "./throughput.ts"
 
 export interface Results {
   throughput?: ThroughputSeries[]
   latency?: LatencySeries[]
   burst?: BurstSeries[]
+  fanout?: FanoutSeries[]
+  router?: RouterSeries[]
+  inproc?: InprocSeries[]
+  inprocLatency?: InprocLatencySeries[]
+  proxy?: ProxySeries[]
 }
 
-export function report({ throughput, latency, burst }: Results, options: BenchOptions, machine: string): string {
+export function report(results: Results, options: BenchOptions, machine: string): string {
+  const { throughput, latency, burst, fanout, router, inproc, inprocLatency, proxy } = results
   const parts: string[] = []
   if (throughput !== undefined) parts.push(...options.transports.flatMap((t) => throughputTables(throughput, t)))
   if (latency !== undefined) parts.push(...options.transports.map((t) => latencyTable(latency, t)))
   if (burst !== undefined) parts.push(burstTable(burst, options.transports))
+  if (fanout !== undefined) parts.push(...fanoutTables(fanout))
+  if (router !== undefined) parts.push(routerTable(router))
+  if (inproc !== undefined) parts.push(inprocTable(inproc))
+  if (inprocLatency !== undefined) parts.push(inprocLatencyTable(inprocLatency))
+  if (proxy !== undefined) parts.push(proxyTable(proxy))
   const date = new Date().toISOString().slice(0, 10)
   const how =
-    `Printed on ${date} by \`${options.command}\`. Two processes per measurement, interleaved rounds ` +
+    `Printed on ${date} by \`${options.command}\`. Two processes per measurement unless a title says otherwise, interleaved rounds ` +
     `(${options.rounds}), medians; high-water marks ${options.hwm}. "×" is the median over the rounds of the ratio ` +
     `to libzmq in the same round; absolute figures move with the machine and the day, ratios hold.`
   return [machine, "", how, "", ...parts].join("\n")
@@ -95,53 +109,99 @@ function burstTable(series: BurstSeries[], transports: readonly Transport[]): st
   return table(title, ["", ...transports], rows)
 }
 
-/** One row per contender that took part, in the order of the catalogue. */
-function rowsOf<S, T>(series: readonly Series<S, T>[], cells: (contender: string) => string[]): string[][] {
-  const present = CONTENDERS.filter(({ id }) => series.some(({ contender }) => contender === id))
-  return present.map(({ id, label }) => [label, ...cells(id)])
+function fanoutTables(series: FanoutSeries[]): string[] {
+  const columns = distinct(series, ({ subscribers, noDrop }) => `${subscribers}${noDrop ? ", noDrop" : ""}`)
+  const transport = series[0]?.setting.transport
+  const rate = rowsOf(series, (contender) =>
+    columns.map(({ of }) =>
+      cellOf(of, contender, (own, baseline) => {
+        const dropped = median(own.samples.map((sample) => sample.dropped)) * 100
+        const lost = own.setting.noDrop ? "" : ` (${dropped.toFixed(0)} %)`
+        return `${ratesOf(own, baseline)}${lost}`
+      }),
+    ),
+  )
+  const cpu = rowsOf(series, (contender) =>
+    columns.map(({ of }) =>
+      cellOf(of, contender, (own) => {
+        const publish = median(own.samples.map((sample) => sample.publishNs))
+        return `${significant(publish)} + ${significant(median(own.samples.map((sample) => sample.receiveNs)))}`
+      }),
+    ),
+  )
+  const header = ["subscribers", ...columns.map(({ title }) => title)]
+  const what = `PUB → SUB over ${transport}, ${FANOUT_SIZE} B`
+  return [
+    table(`${what}: messages per second at all subscribers together (dropped)`, header, rate),
+    table(`${what}: CPU, ns per delivered message, publisher + subscribers`, header, cpu),
+  ]
 }
 
-function cellOf<S, T, One extends Series<S, T>>(
-  series: readonly One[],
-  contender: string,
-  print: (own: One, baseline: One | undefined) => string,
-): string {
-  const own = series.find((candidate) => candidate.contender === contender)
-  if (own === undefined) return "–"
-  if (own.failure !== undefined) return "broken"
-  const baseline = series.find((candidate) => candidate.contender === BASELINE && candidate.failure === undefined)
-  return print(own, baseline)
+function routerTable(series: RouterSeries[]): string {
+  const columns = distinct(series, ({ clients }) => (clients === 1 ? "1 client" : `${clients} clients`))
+  const rows = rowsOf(series, (contender) =>
+    columns.flatMap(({ of }) => [
+      cellOf(of, contender, ratesOf),
+      cellOf(of, contender, (own) => {
+        const client = median(own.samples.map((sample) => sample.clientNs))
+        return `${significant(client)} + ${significant(median(own.samples.map((sample) => sample.serverNs)))}`
+      }),
+    ]),
+  )
+  const transport = series[0]?.setting.transport
+  const what = `${ROUTER_SIZE} B, ${ROUTER_WINDOW} requests outstanding each`
+  const title = `DEALER ↔ ROUTER over ${transport}, ${what}: round trips per second (CPU: ns, clients + server)`
+  return table(title, ["", ...columns.flatMap(({ title: clients }) => [clients, "CPU"])], rows)
 }
 
-function times(values: readonly number[], baseline: readonly number[] | undefined): string {
-  if (baseline === undefined || baseline.length === 0) return ""
-  const ratio = medianRatio(values, baseline)
-  return `${ratio.toFixed(ratio < 9.95 ? 2 : 1)}×`
+function inprocTable(series: InprocSeries[]): string {
+  const title = "PUSH → PULL over inproc between two threads, messages per second (CPU: ns per message, both)"
+  return rateTable(title, series)
 }
 
-function join(ratio: string, absolute: string): string {
-  return ratio === "" ? absolute : `**${ratio}** ${absolute}`
+function proxyTable(series: ProxySeries[]): string {
+  const title = "PUSH → proxy → PULL over tcp, both ends libzmq in C: messages per second (CPU: ns per message, the proxy)"
+  return rateTable(title, series)
 }
 
-function table(title: string, header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`
-  const rule = header.map((_, column) => (column === 0 ? "---" : "---:"))
-  return [`### ${title}`, "", line(header), line(rule), ...rows.map(line), ""].join("\n")
+function rateTable(title: string, series: readonly (InprocSeries | ProxySeries)[]): string {
+  const columns = distinct(series, ({ size }) => sizeName(size))
+  const rows = rowsOf(series, (contender) =>
+    columns.flatMap(({ of }) => [
+      cellOf(of, contender, ratesOf),
+      cellOf(of, contender, (own) => significant(median(own.samples.map((sample) => sample.cpuNs)))),
+    ]),
+  )
+  return table(title, ["", ...columns.flatMap(({ title: size }) => [size, "CPU"])], rows)
 }
 
-function sizeName(bytes: number): string {
-  return bytes >= 1024 && bytes % 1024 === 0 ? `${bytes / 1024} KiB` : `${bytes} B`
+function inprocLatencyTable(series: InprocLatencySeries[]): string {
+  const columns = distinct(series, ({ layout }) => layout)
+  const rows = rowsOf(series, (contender) =>
+    columns.flatMap(({ of }) => [
+      cellOf(of, contender, (own, baseline) => {
+        const p50s = own.samples.map((sample) => sample.p50)
+        return join(times(p50s, baseline?.samples.map((sample) => sample.p50)), significant(median(p50s)))
+      }),
+      cellOf(of, contender, (own) => significant(median(own.samples.map((sample) => sample.p99)))),
+      cellOf(of, contender, (own) => significant(median(own.samples.map((sample) => sample.cpuUs)))),
+    ]),
+  )
+  const title = 'REQ ↔ REP over inproc between two threads, 64 B, µs per round trip, "×" below 1 is faster (CPU: both)'
+  return table(title, ["", ...columns.flatMap(({ title: layout }) => [`${layout}: p50`, "p99", "CPU"])], rows)
 }
 
-/** 20,412,345 → 20.4 M; 9,999 → 10.0 k. */
-function count(value: number): string {
-  if (value >= 1e6) return `${significant(value / 1e6)} M`
-  if (value >= 1e3) return `${significant(value / 1e3)} k`
-  return significant(value)
+/** The settings of some series in their order, each with its series. */
+function distinct<One extends { setting: unknown }>(series: readonly One[], name: (setting: One["setting"]) => string) {
+  const titles = [...new Set(series.map(({ setting }) => name(setting)))]
+  return titles.map((title) => ({ title, of: series.filter(({ setting }) => name(setting) === title) }))
 }
 
-/** Three digits, never an exponent. */
-function significant(value: number): string {
-  if (value >= 100) return Math.round(value).toString()
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2)
+function ratesOf(own: WithRates, baseline: WithRates | undefined): string {
+  const rates = own.samples.map((sample) => sample.rate)
+  return join(times(rates, baseline?.samples.map((sample) => sample.rate)), `${count(median(rates))}/s`)
+}
+
+interface WithRates {
+  samples: { rate: number }[]
 }

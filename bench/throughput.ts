@@ -28,9 +28,13 @@ export type ThroughputSeries = Series<ThroughputSetting, ThroughputSample>
 /** Below this a measurement would be start-up more than anything else. */
 const COUNT_MIN = 500
 const COUNT_MAX = 100_000_000
-/** Far above any honest duration: only a peer that hangs ever meets it. */
 const DEADLINE_FACTOR = 30
 const DEADLINE_MIN_MS = 15_000
+
+/** Far above any honest duration: only a peer that hangs ever meets it. */
+export function deadlineOf(seconds: number): number {
+  return Math.max(DEADLINE_MIN_MS, seconds * DEADLINE_FACTOR * 1e3)
+}
 
 export function measureThroughput(options: BenchOptions): Promise<ThroughputSeries[]> {
   return runRounds<ThroughputSetting, ThroughputSample>({
@@ -50,8 +54,8 @@ async function measure(
   { seconds, hwm }: BenchOptions,
 ): Promise<ThroughputSample> {
   const count = messageCount(contender, size, seconds, before)
-  const deadlineMs = Math.max(DEADLINE_MIN_MS, seconds * DEADLINE_FACTOR * 1e3)
-  const { leader, follower } = await runPair(contender, { roles: "push-pull", transport, size, count, hwm, deadlineMs })
+  const deadlineMs = deadlineOf(seconds)
+  const { leader, follower } = await runPair(contender, { roles: "push-pull", transport, work: { size, count, hwm }, deadlineMs })
   const counted = field(leader, "counted")
   if (counted <= 0) throw new PeerError(`${contender.id}, ${size} B: all ${count} messages arrived in one batch; raise --seconds`)
   return {
@@ -64,7 +68,12 @@ async function measure(
 }
 
 /** As many messages as take about `seconds`: by the guess first, then by the rates seen so far. */
-function messageCount(contender: Contender, size: number, seconds: number, before: readonly ThroughputSample[]): number {
+export function messageCount(
+  contender: Contender,
+  size: number,
+  seconds: number,
+  before: readonly { rate: number }[],
+): number {
   const guess = 1e9 / (contender.messageNs + contender.byteNs * size)
   const rate = before.length === 0 ? guess : median(before.map((sample) => sample.rate))
   return Math.round(Math.min(COUNT_MAX, Math.max(COUNT_MIN, rate * seconds)))

@@ -14,9 +14,13 @@ import {
   TICK_STARVED,
 } from "./ffi/abi.generated.ts";
 import { load, type Native } from "./ffi/native.ts";
-import { readCounters, writeAddress } from "./ffi/records.ts";
+import { readCounters, writeAddress, writeProxy, writeSource } from "./ffi/records.ts";
 import type { NetworkAddress } from "./endpoint.ts";
+import type { Ends, ProxyRequest } from "./route.ts";
 import { Wake } from "./wake.ts";
+
+/** Milliseconds between two looks at whether a proxy has ended, at the end of the process. */
+const PROXY_POLL_MS = 5;
 
 /** MiB that one context may take from the system for messages (not for JavaScript's buffers). */
 const MEMORY_MIB_DEFAULT = 4096;
@@ -56,6 +60,14 @@ export interface Dispatch {
   close(): void;
 }
 
+/** A proxy whose thread has not ended. */
+export interface RunningProxy {
+  /** Looks what its thread wants. */
+  woken(): void;
+  /** Tells it to end. */
+  finish(): void;
+}
+
 /** Counters of the native side since the context was made; they only grow. */
 export type ContextStats = Record<Exclude<keyof typeof ContextStatsRecord, "bytes">, number>;
 
@@ -69,6 +81,7 @@ export class NativeContext {
   readonly lent = new Map<number, Buffer>();
   readonly #recyclable: Buffer[] = [];
   readonly #sockets = new Map<number, Dispatch>();
+  readonly #proxies = new Set<RunningProxy>();
   readonly #words: Uint32Array;
   readonly #wake: Wake;
   #nextBufferId = 1;
@@ -109,7 +122,19 @@ export class NativeContext {
   remove(socket: number): void {
     this.#sockets.delete(socket);
     // Queued messages of closed sockets go out without anyone waiting for them.
-    if (this.#sockets.size === 0) this.#wake.setOpen(this.stats().sockets > 0);
+    if (this.#sockets.size === 0) this.#wake.setOpen(this.#proxies.size > 0 || this.stats().sockets > 0);
+  }
+
+  /** Proxies are told of every wake-up: their threads call through the same descriptor. */
+  addProxy(proxy: RunningProxy): void {
+    this.#proxies.add(proxy);
+    this.#wake.setOpen(true);
+    this.ref();
+  }
+
+  removeProxy(proxy: RunningProxy): void {
+    if (!this.#proxies.delete(proxy)) return;
+    this.unref();
   }
 
   closeAll(): void {
@@ -142,6 +167,11 @@ export class NativeContext {
    */
   wakeIfReady(): void {
     if (this.native.has_events() !== 0) this.#scheduleTick();
+  }
+
+  /** A call outside a turn made timers or events that the next turn looks at, and nothing wakes us. */
+  turnSoon(): void {
+    this.#scheduleTick();
   }
 
   /** Sleeps in the native side until something happens; the event loop stands still. */
@@ -187,7 +217,8 @@ export class NativeContext {
     this.#startTurn();
     this.turn();
     for (const socket of this.#sockets.values()) socket.onEvents?.();
-    if (this.#sockets.size === 0) this.#wake.setOpen(this.stats().sockets > 0);
+    for (const proxy of [...this.#proxies]) proxy.woken();
+    if (this.#sockets.size === 0) this.#wake.setOpen(this.#proxies.size > 0 || this.stats().sockets > 0);
   }
 
   #dispatch(): void {
@@ -241,12 +272,13 @@ export class NativeContext {
 
   readonly #flushNow = (): void => {
     this.#flushScheduled = false;
-    if (!this.#ended) this.native.flush();
+    // Who waits in this thread for what was sent in it is served at once.
+    if (!this.#ended && this.native.flush() !== 0) this.#woken();
   };
 
   /** Before the caller waits: what it has queued must not wait with it. */
   flush(): void {
-    if (this.#flushScheduled) this.native.flush();
+    if (this.#flushScheduled && this.native.flush() !== 0) this.#scheduleTick();
   }
 
   // -- fairness ---------------------------------------------------------------------------------
@@ -369,6 +401,16 @@ export class NativeContext {
     addresses.forEach((address, index) => writeAddress(this.record, index, address));
   }
 
+  /** The same for the two ends of a connection. */
+  writeEnds({ addresses, source }: Ends): void {
+    this.writeAddresses(addresses);
+    writeSource(this.record, source);
+  }
+
+  writeProxy(proxy: ProxyRequest | undefined): void {
+    writeProxy(this.record, proxy);
+  }
+
   stats(): ContextStats {
     this.native.context_stats();
     const base = ContextRecord.stats.offset;
@@ -381,8 +423,14 @@ export class NativeContext {
   end(): void {
     if (this.#ended) return;
     this.closeAll();
+    for (const proxy of this.#proxies) proxy.finish();
     this.#ended = true;
     this.#wake.stop();
+    // Their sockets have linger, too.
+    while (this.#proxies.size > 0) {
+      this.native.wait(PROXY_POLL_MS);
+      for (const proxy of [...this.#proxies]) proxy.woken();
+    }
     while (this.stats().sockets > 0) {
       // Linger ends with a deadline of the native side, so this does too.
       const bits = this.native.wait(-1);

@@ -96,7 +96,9 @@ export function parseEndpoint(text: string, purpose: Purpose): Endpoint {
   const lower = transport.toLowerCase();
   const advice = ["tcp", "ipc", "inproc"].includes(lower)
     ? `Write the transport in lower case: ${lower}://${rest}`
-    : "The transports are tcp:// and ipc://.";
+    : lower === "udp"
+      ? "udp:// comes in a later version: Radio and Dish speak tcp://, ipc:// and inproc://."
+      : "The transports are tcp://, ipc:// and inproc://.";
   throw zmqError("EPROTONOSUPPORT", { endpoint: text, advice });
 }
 
@@ -193,14 +195,14 @@ function parseInproc(text: string, name: string, purpose: Purpose): InprocEndpoi
 /**
  * The address of an endpoint that can be told without looking a name up: literals and ipc names,
  * and for bind also "*" and the names of interfaces. Otherwise undefined, also for `ipc://*`.
- * Throws EAFNOSUPPORT for an IPv6 literal without the option, ENODEV for an unknown %zone,
- * EPROTONOSUPPORT for inproc.
+ * Throws EAFNOSUPPORT for an IPv6 literal without the option, ENODEV for an unknown %zone, EINVAL for
+ * inproc, which has names instead.
  */
 export function literalAddress(
   endpoint: Endpoint,
   options: AddressOptions,
 ): NetworkAddress | undefined {
-  if (endpoint.transport === "inproc") throw noInproc(endpoint);
+  if (endpoint.transport === "inproc") throw invalid(endpoint.text, "inproc has no addresses.");
   if (endpoint.transport === "ipc") {
     return endpoint.form === "wildcard" ? undefined : unixAddress(endpoint);
   }
@@ -260,24 +262,58 @@ export function bindAddressNow(
 
 /**
  * The local address a connection is to come from, if the endpoint names one: a literal, "*" or an
- * interface. Throws ENODEV for anything else.
+ * interface, where there is a choice of that family. Throws ENODEV for anything else.
  */
 export function sourceAddress(
   endpoint: Endpoint,
   options: AddressOptions,
+  family?: NetworkAddress["family"],
 ): NetworkAddress | undefined {
   if (endpoint.transport !== "tcp" || endpoint.source === undefined) return undefined;
   const { host, port } = endpoint.source;
+  const ipv6 = family === undefined ? options.ipv6 : family === "ipv6";
   const address =
-    ipAddress(endpoint.text, host, port, options) ?? localAddress(host, port, options);
+    ipAddress(endpoint.text, host, port, options) ?? localAddress(host, port, { ipv6 });
   if (address !== undefined) return address;
   const advice = `The source ${host} must be an address or an interface of this machine.`;
   throw zmqError("ENODEV", { endpoint: endpoint.text, advice });
 }
 
-function noInproc(endpoint: InprocEndpoint) {
-  const advice = "inproc is not in this version yet: use ipc://@name within one machine.";
-  return zmqError("EPROTONOSUPPORT", { endpoint: endpoint.text, advice });
+/**
+ * Tells whether another text means the same endpoint: it is the same, or another way to write that
+ * address (`[::1]` and `[0:0:0:0:0:0:0:1]`, an interface and its address). Wildcards mean nothing,
+ * and host names only themselves: {@link numericEndpoints} looks them up.
+ */
+export function sameAddress(
+  text: string,
+  purpose: Purpose,
+  options: AddressOptions,
+): (other: string) => boolean {
+  const wanted = addressKey(text, purpose, options);
+  return (other) =>
+    other === text || (wanted !== undefined && addressKey(other, purpose, options) === wanted);
+}
+
+/** What a host name stands for: its endpoints with addresses in its place. None for others. */
+export async function numericEndpoints(text: string): Promise<string[]> {
+  if (!text.startsWith("tcp://") || /[*;]/.test(text)) return [];
+  const { host, port } = parseEndpoint(text, "bind") as TcpEndpoint;
+  if (isIPv4(host) || isIPv6(host)) return [];
+  const found = await Bun.dns.lookup(host, {}).catch(() => []);
+  return found.map(({ address }) =>
+    isIPv6(address) ? `tcp://[${address}]:${port}` : `tcp://${address}:${port}`,
+  );
+}
+
+function addressKey(text: string, purpose: Purpose, options: AddressOptions): string | undefined {
+  if (!text.startsWith("tcp://") || /[*;]/.test(text)) return undefined;
+  try {
+    const address = literalAddress(parseEndpoint(text, purpose), options);
+    return address && `${address.port} ${address.scope} ${address.data.join(".")}`;
+  } catch {
+    // No endpoint, so nobody's.
+    return undefined;
+  }
 }
 
 function unixAddress(endpoint: Pick<IpcEndpoint, "text" | "form" | "name">): NetworkAddress {

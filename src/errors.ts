@@ -234,7 +234,13 @@ function systemName(errno: number): string {
 }
 
 /** EBUSY in the words of zeromq.js for what the socket is doing. */
-export function busyError(activity: "writing" | "reading" | "binding"): ZmqError {
+export function busyError(activity: "writing" | "reading" | "binding" | "proxying"): ZmqError {
+  if (activity === "proxying") {
+    return zmqError("EBUSY", {
+      text: "Socket is used by a proxy",
+      advice: "It is the proxy's until `proxy.terminate()`, which closes it.",
+    });
+  }
   if (activity === "binding") {
     return zmqError("EBUSY", {
       text: "Socket is blocked by a bind or unbind operation",

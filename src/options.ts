@@ -1,10 +1,8 @@
-// The options of sockets: one table says everything about each of them, and what is assigned is
-// checked against it before it goes into the native record. Names and defaults are zeromq.js's
-// unless the table says why not.
+// The options of sockets as their users see them: names, types, meaning. option_table.ts says the rest
+// of each; docs/options.md is made of both. Names and defaults are zeromq.js's unless the text says
+// why not.
 
-import { zmqError } from "./errors.ts";
-
-// ---- Types ------------------------------------------------------------------------------------
+import type { Context } from "./socket_context.ts";
 
 /**
  * Options of every socket: keys of the constructor's argument, and properties of the socket. A
@@ -35,15 +33,8 @@ export interface SocketOptions {
   reconnectMaxInterval?: number;
   /** Connections that wait to be accepted. Default 100. Next. ZMQ_BACKLOG, listen(2) */
   backlog?: number;
-  /** Milliseconds for a handshake; 0 no limit. Default 30,000. Next. ZMQ_HANDSHAKE_IVL */
-  handshakeInterval?: number;
   /** Milliseconds for connect(2); 0 the kernel's limit. Default 0. Next. ZMQ_CONNECT_TIMEOUT */
   connectTimeout?: number;
-  /**
-   * Bytes of a received part; a peer that sends more is cut off; -1 no limit. Default -1. Next.
-   * ZMQ_MAXMSGSIZE
-   */
-  maxMessageSize?: number;
   /** 1 on, 0 off, -1 as the kernel is set. Default -1. Next. ZMQ_TCP_KEEPALIVE, SO_KEEPALIVE */
   tcpKeepalive?: number;
   /**
@@ -68,6 +59,41 @@ export interface SocketOptions {
   tcpMaxRetransmitTimeout?: number;
   /** Type-of-service octet of IP packets, 0 to 255. Default 0. Next. ZMQ_TOS, IP_TOS */
   typeOfService?: number;
+  /**
+   * Priority of packets within this machine, 0 to 6, above with CAP_NET_ADMIN; 0 as the kernel is
+   * set. Default 0. Next. ZMQ_PRIORITY, SO_PRIORITY
+   */
+  priority?: number;
+  /**
+   * Microseconds the kernel may spin for a packet, for latency; more than net.core.busy_read needs
+   * CAP_NET_ADMIN; 0 as the kernel is set. Default 0. Next. ZMQ_BUSY_POLL, SO_BUSY_POLL
+   */
+  busyPoll?: number;
+  /**
+   * The interface that tcp connections have to use, such as "eth0": bind and connect reach nothing
+   * else, whatever the routes say; null any. Default null. Next. ZMQ_BINDTODEVICE, SO_BINDTODEVICE
+   */
+  interface?: string | null;
+  /**
+   * A descriptor that the next bind listens on instead of making its own: a stream socket that is
+   * bound, as from systemd; -1 none. It belongs to this socket from then on and is closed with it,
+   * and the option is -1 again, since a descriptor has one owner (libzmq leaves it set). The path of
+   * an ipc socket stays. Default -1. Next. ZMQ_USE_FD
+   */
+  useFd?: number;
+  /**
+   * A SOCKS5 proxy that tcp connections go through, "host:port", an IPv6 address in brackets; null
+   * none. Host names to connect to are sent to the proxy as they are. Default null. Next.
+   * ZMQ_SOCKS_PROXY, RFC 1928
+   */
+  socksProxy?: string | null;
+  /**
+   * The name this socket has at the proxy, up to 255 bytes; null, or an empty one, for no
+   * authentication. Default null. Next. ZMQ_SOCKS_USERNAME, RFC 1929
+   */
+  socksUsername?: string | null;
+  /** Its password, up to 255 bytes; null is an empty one. Default null. Next. ZMQ_SOCKS_PASSWORD */
+  socksPassword?: string | null;
   /** Queue only for peers that are connected now. Default false. Next. ZMQ_IMMEDIATE */
   immediate?: boolean;
   /** Use IPv6 addresses too: literals, names and "*". Default false. Next. ZMQ_IPV6 */
@@ -77,13 +103,18 @@ export interface SocketOptions {
    * turn after the first. Default "error". Now. Not in libzmq.
    */
   concurrency?: "error" | "queue";
+  /**
+   * The context the socket belongs to, for good: its limits, its defaults, its inproc names. Default
+   * the one context that all have in common. Source: zmq_ctx_new(3).
+   */
+  context?: Context;
 }
 
 /** Options of sockets that send. */
 export interface SendingOptions {
   /** Bytes; -1 as the kernel is set. Default -1. Next. ZMQ_SNDBUF, SO_SNDBUF */
   sendBufferSize?: number;
-  /** Messages queued per peer until send has to wait; 0 no limit. Default 1000. Next. ZMQ_SNDHWM */
+  /** Messages queued per peer until send has to wait; 0 no limit. Default 1000. Now. ZMQ_SNDHWM */
   sendHighWaterMark?: number;
   /**
    * Milliseconds a send waits for room before EAGAIN; 0 not at all, -1 for ever. Default -1. Now.
@@ -96,7 +127,7 @@ export interface SendingOptions {
 export interface ReceivingOptions {
   /** Bytes; -1 as the kernel is set. Default -1. Next. ZMQ_RCVBUF, SO_RCVBUF */
   receiveBufferSize?: number;
-  /** Messages queued per peer until it has to wait; 0 no limit. Default 1000. Next. ZMQ_RCVHWM */
+  /** Messages queued per peer until it has to wait; 0 no limit. Default 1000. Now. ZMQ_RCVHWM */
   receiveHighWaterMark?: number;
   /**
    * Milliseconds a receive waits before EAGAIN; 0 not at all, -1 for ever. Default -1. Now.
@@ -120,15 +151,156 @@ export interface RoutingIdOptions {
   routingId?: string | Uint8Array | null;
 }
 
+/** Options of sockets that speak ZMTP, which is all but Stream. */
+export interface ProtocolOptions {
+  /** Milliseconds for a handshake; 0 no limit. Default 30,000. Next. ZMQ_HANDSHAKE_IVL */
+  handshakeInterval?: number;
+  /**
+   * Bytes of a received part; a peer that sends more is cut off; -1 no limit. Default -1. Next.
+   * ZMQ_MAXMSGSIZE
+   */
+  maxMessageSize?: number;
+  /**
+   * Further properties that each handshake tells the peer: names begin with "X-" and have letters,
+   * digits and "-_.+" after it, 2 KiB in all; null none. Default null. Next. ZMQ_METADATA, RFC 37
+   */
+  metadata?: Readonly<Record<string, string>> | null;
+}
+
+/** Option of sockets that can do with the newest message. */
+export interface ConflateOptions {
+  /**
+   * Keep the newest message of each queue only, whatever its topic; it must have one part. High-water
+   * marks do not count then. Default false. Next. ZMQ_CONFLATE
+   */
+  conflate?: boolean;
+}
+
+/** Option of sockets that say hello to a Router. */
+export interface ProbeOptions {
+  /**
+   * Send an empty message on each new connection, so that a Router at the other end knows of this
+   * socket. Default false. Now. ZMQ_PROBE_ROUTER
+   */
+  probeRouter?: boolean;
+}
+
+/** Options of sockets that publish. */
+export interface PublishingOptions {
+  /**
+   * Make send wait, for `sendTimeout`, when a subscriber has no room, instead of dropping the message
+   * for that one: the slowest sets the pace of all. Default false. Now. ZMQ_XPUB_NODROP
+   */
+  noDrop?: boolean;
+  /**
+   * Topics that one subscriber may have; more of them are refused and counted, 0 no limit. Default
+   * 100,000. Now. Not in libzmq.
+   */
+  subscriptionsMax?: number;
+  /**
+   * Bytes of all topics that one subscriber may have; more of them are refused and counted, 0 no
+   * limit. Default 16,777,216. Now. Not in libzmq.
+   */
+  subscriptionBytesMax?: number;
+}
+
+/** Option of sockets that match topics. */
+export interface MatchingOptions {
+  /**
+   * Send, or take, what matches no subscription instead of what matches one: for publisher and
+   * subscriber alike. Default false. Now. ZMQ_INVERT_MATCHING
+   */
+  invertMatching?: boolean;
+}
+
+/** Option of sockets that read or write subscriptions as messages. */
+export interface SubscriptionMessageOptions {
+  /**
+   * Take only the first part of a message for a subscription, not every part that looks like one.
+   * Default false. Now. ZMQ_ONLY_FIRST_SUBSCRIBE
+   */
+  onlyFirstSubscribe?: boolean;
+}
+
+/** What a Pair can be set to. */
+export interface PairOptions
+  extends SocketOptions, ProtocolOptions, SendingOptions, ReceivingOptions {}
+
+/** What a Publisher can be set to. */
+export interface PublisherOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    PublishingOptions,
+    MatchingOptions,
+    ConflateOptions {}
+
+/** What a Subscriber can be set to. Its `linger` is 0: nothing that it sends is worth a wait. */
+export interface SubscriberOptions
+  extends SocketOptions, ProtocolOptions, ReceivingOptions, MatchingOptions, ConflateOptions {}
+
+/** What an XPublisher can be set to. */
+export interface XPublisherOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    PublishingOptions,
+    MatchingOptions,
+    SubscriptionMessageOptions {
+  /**
+   * Which requests are received: null the first subscription to a topic and its last cancel,
+   * "allSubs" every subscription, "allSubsUnsubs" every cancel too. Default null. Now.
+   * ZMQ_XPUB_VERBOSE, ZMQ_XPUB_VERBOSER
+   */
+  verbosity?: "allSubs" | "allSubsUnsubs" | null;
+  /**
+   * Requests have no effect by themselves: `subscribe` and `unsubscribe` decide, for the peer whose
+   * request was received last. With "lastValue" the message that is sent after a request goes to that
+   * peer alone. Default false. Now. ZMQ_XPUB_MANUAL, ZMQ_XPUB_MANUAL_LAST_VALUE
+   */
+  manual?: boolean | "lastValue";
+  /**
+   * What each new subscriber is sent first, if it is subscribed to that; null none. Default null.
+   * Now. ZMQ_XPUB_WELCOME_MSG
+   */
+  welcomeMessage?: string | Uint8Array | null;
+}
+
+/** What an XSubscriber can be set to. Its `linger` is 0. */
+export interface XSubscriberOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    SubscriptionMessageOptions {
+  /**
+   * Send every cancel, not only the last one of a topic. Default false. Now.
+   * ZMQ_XSUB_VERBOSE_UNSUBSCRIBE
+   */
+  verboseUnsubscribe?: boolean;
+}
+
 /** What a Push can be set to. */
-export interface PushOptions extends SocketOptions, SendingOptions {}
+export interface PushOptions
+  extends SocketOptions, ProtocolOptions, SendingOptions, ConflateOptions {}
 
 /** What a Pull can be set to. */
-export interface PullOptions extends SocketOptions, ReceivingOptions {}
+export interface PullOptions
+  extends SocketOptions, ProtocolOptions, ReceivingOptions, ConflateOptions {}
 
 /** What a Request can be set to. */
 export interface RequestOptions
-  extends SocketOptions, SendingOptions, ReceivingOptions, RoutingIdOptions {
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    RoutingIdOptions,
+    ProbeOptions {
   /** Number the requests and drop replies to earlier ones. Default false. Now. ZMQ_REQ_CORRELATE */
   correlate?: boolean;
   /**
@@ -140,261 +312,158 @@ export interface RequestOptions
 
 /** What a Reply can be set to. */
 export interface ReplyOptions
-  extends SocketOptions, SendingOptions, ReceivingOptions, RoutingIdOptions {}
+  extends SocketOptions, ProtocolOptions, SendingOptions, ReceivingOptions, RoutingIdOptions {}
+
+/** Option of sockets that greet each new peer. */
+export interface HelloOptions {
+  /**
+   * What each new connection is sent first; null nothing. Default null. Now. ZMQ_HELLO_MSG
+   */
+  helloMessage?: string | Uint8Array | null;
+}
+
+/** Option of sockets that may lose a connection that they made. */
+export interface HiccupOptions {
+  /**
+   * What is received, as if the peer had sent it, when a connection that this socket made is lost;
+   * null nothing. Default null. Now. ZMQ_HICCUP_MSG
+   */
+  hiccupMessage?: string | Uint8Array | null;
+}
+
+/** Option of sockets that know their peers. */
+export interface GoodbyeOptions {
+  /**
+   * What is received, as if the peer had sent it, when one that had connected to us has gone; null
+   * nothing. Default null. Now. ZMQ_DISCONNECT_MSG
+   */
+  disconnectMessage?: string | Uint8Array | null;
+}
+
+/** What a Dealer can be set to. */
+export interface DealerOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    RoutingIdOptions,
+    ProbeOptions,
+    HelloOptions,
+    HiccupOptions,
+    ConflateOptions {}
+
+/** What a Router can be set to. */
+export interface RouterOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    RoutingIdOptions,
+    ProbeOptions,
+    HelloOptions,
+    GoodbyeOptions {
+  /**
+   * A message for an id that nobody has is EHOSTUNREACH, and send waits for room, instead of dropping
+   * the message in either case. Default false. Now. ZMQ_ROUTER_MANDATORY
+   */
+  mandatory?: boolean;
+  /**
+   * A new peer takes over an id that another one has, instead of being turned away. Default false.
+   * Now. ZMQ_ROUTER_HANDOVER
+   */
+  handover?: boolean;
+  /**
+   * Receive [id, empty] when a peer comes ("connect"), goes ("disconnect"), or both ("all"); null
+   * neither. Default null. Now. ZMQ_ROUTER_NOTIFY
+   */
+  notifyPeers?: "connect" | "disconnect" | "all" | null;
+}
+
+/** What a Stream can be set to. */
+export interface StreamOptions extends SocketOptions, SendingOptions, ReceivingOptions {
+  /** Receive [id, empty] when a connection begins and ends. Default true. Now. ZMQ_STREAM_NOTIFY */
+  notify?: boolean;
+}
+
+/** What a Server can be set to. */
+export interface ServerOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    HelloOptions,
+    GoodbyeOptions {}
+
+/** What a Peer can be set to. */
+export interface PeerOptions extends ServerOptions, HiccupOptions {}
+
+/** What a Client can be set to. */
+export interface ClientOptions
+  extends
+    SocketOptions,
+    ProtocolOptions,
+    SendingOptions,
+    ReceivingOptions,
+    HelloOptions,
+    HiccupOptions {}
+
+/** What a Radio can be set to; its topics are the groups. */
+export interface RadioOptions
+  extends SocketOptions, ProtocolOptions, SendingOptions, PublishingOptions {}
+
+/** What a Dish can be set to. */
+export interface DishOptions extends SocketOptions, ProtocolOptions, ReceivingOptions {}
+
+/** What a Gather can be set to. */
+export interface GatherOptions extends PullOptions {}
+
+/** What a Scatter can be set to. */
+export interface ScatterOptions extends PushOptions {}
+
+/** What a Channel can be set to. */
+export interface ChannelOptions extends PairOptions {}
 
 /** The options of each class. */
 export interface OptionsOf {
-  Push: PushOptions;
-  Pull: PullOptions;
+  Pair: PairOptions;
+  Publisher: PublisherOptions;
+  Subscriber: SubscriberOptions;
   Request: RequestOptions;
   Reply: ReplyOptions;
+  Dealer: DealerOptions;
+  Router: RouterOptions;
+  Pull: PullOptions;
+  Push: PushOptions;
+  XPublisher: XPublisherOptions;
+  XSubscriber: XSubscriberOptions;
+  Stream: StreamOptions;
+  Server: ServerOptions;
+  Client: ClientOptions;
+  Radio: RadioOptions;
+  Dish: DishOptions;
+  Gather: GatherOptions;
+  Scatter: ScatterOptions;
+  Peer: PeerOptions;
+  Channel: ChannelOptions;
 }
 
 export type SocketTypeName = keyof OptionsOf;
 
+type Everything = { [Name in SocketTypeName]: (options: OptionsOf[Name]) => void };
+type Intersection<Functions> = Functions[keyof Functions] extends (options: infer Options) => void
+  ? Options
+  : never;
+
+/** Options as the properties of a socket. */
+export type Properties<Options> = Required<Omit<Options, "context">>;
+
 /** Every option there is, with a value. */
-export type AllOptions = Required<PushOptions & PullOptions & RequestOptions & ReplyOptions>;
+export type AllOptions = Properties<Intersection<Everything>>;
 
 export type OptionName = keyof AllOptions;
 
-// ---- The table --------------------------------------------------------------------------------
-
-type Kind =
-  | { type: "integer"; min: number; max: number; unit: string; except?: number }
-  | { type: "boolean" }
-  | { type: "bytes"; min: number; max: number }
-  | { type: "choice"; choices: readonly string[] };
-
-interface Spec<Value> {
-  /** What may be assigned. */
-  kind: Kind;
-  default: Value;
-  /** The libzmq option; null for those of our own. */
-  zmq: string | null;
-  sockets: readonly SocketTypeName[];
-  /** When a new value counts. */
-  effect: "now" | "next bind or connect";
-  /** Field of the native record (zig/options.zig); null for what TypeScript alone looks at. */
-  field: string | null;
-}
-
-const row = <Value>(
-  kind: Kind, value: Value, zmq: string | null, sockets: readonly SocketTypeName[],
-  effect: "now" | "next bind or connect", field: string | null,
-): Spec<Value> => ({ kind, default: value, zmq: zmq && `ZMQ_${zmq}`, sockets, effect, field });
-
-/** libzmq's options are C ints, and so is the longest delay of setTimeout. */
-const int = 2 ** 31 - 1;
-const range = (min: number, max = int, unit = "") => ({ type: "integer", min, max, unit }) as const;
-const ms = (min: number) => range(min, int, "ms");
-const bytes = range(-1, int, "bytes");
-const messages = range(0, int, "messages");
-/** setsockopt(2) refuses 0 for these; the kernel's own limits are the maxima. */
-const probe = (max: number, unit: string) => ({ ...range(-1, max, unit), except: 0 });
-const bool = { type: "boolean" } as const;
-const errorOrQueue = { type: "choice", choices: ["error", "queue"] } as const;
-const id = { type: "bytes", min: 1, max: 255 } as const;
-
-const now = "now";
-const next = "next bind or connect";
-const all = ["Push", "Pull", "Request", "Reply"] as const;
-const sending = ["Push", "Request", "Reply"] as const;
-const receiving = ["Pull", "Request", "Reply"] as const;
-const both = ["Request", "Reply"] as const;
-
-/** Everything about every option: whatever is asked of one is asked here. */
-export const optionTable: { readonly [Name in OptionName]: Readonly<Spec<AllOptions[Name]>> } = {
-  linger: row(ms(-1), 30_000, "LINGER", all, now, "linger_ms"),
-  reconnectInterval: row(ms(-1), 100, "RECONNECT_IVL", all, now, "reconnect_interval_ms"),
-  reconnectMaxInterval: row(ms(0), 0, "RECONNECT_IVL_MAX", all, now, "reconnect_interval_max_ms"),
-  backlog: row(range(0), 100, "BACKLOG", all, next, "backlog"),
-  handshakeInterval: row(ms(0), 30_000, "HANDSHAKE_IVL", all, next, "handshake_interval_ms"),
-  connectTimeout: row(ms(0), 0, "CONNECT_TIMEOUT", all, next, "connect_timeout_ms"),
-  maxMessageSize: row(bytes, -1, "MAXMSGSIZE", all, next, "message_bytes_max"),
-  tcpKeepalive: row(range(-1, 1), -1, "TCP_KEEPALIVE", all, next, "tcp_keepalive"),
-  tcpKeepaliveCount:
-    row(probe(127, "probes"), -1, "TCP_KEEPALIVE_CNT", all, next, "tcp_keepalive_count"),
-  tcpKeepaliveIdle:
-    row(probe(32_767, "s"), -1, "TCP_KEEPALIVE_IDLE", all, next, "tcp_keepalive_idle_s"),
-  tcpKeepaliveInterval:
-    row(probe(32_767, "s"), -1, "TCP_KEEPALIVE_INTVL", all, next, "tcp_keepalive_interval_s"),
-  tcpMaxRetransmitTimeout: row(ms(0), 0, "TCP_MAXRT", all, next, "tcp_max_retransmit_ms"),
-  typeOfService: row(range(0, 255), 0, "TOS", all, next, "type_of_service"),
-  immediate: row(bool, false, "IMMEDIATE", all, next, "immediate"),
-  ipv6: row(bool, false, "IPV6", all, next, "ipv6"),
-  concurrency: row(errorOrQueue, "error", null, all, now, null),
-  sendBufferSize: row(bytes, -1, "SNDBUF", sending, next, "send_buffer_bytes"),
-  sendHighWaterMark: row(messages, 1000, "SNDHWM", sending, next, "send_high_water_mark"),
-  sendTimeout: row(ms(-1), -1, "SNDTIMEO", sending, now, null),
-  receiveBufferSize: row(bytes, -1, "RCVBUF", receiving, next, "receive_buffer_bytes"),
-  receiveHighWaterMark: row(messages, 1000, "RCVHWM", receiving, next, "receive_high_water_mark"),
-  receiveTimeout: row(ms(-1), -1, "RCVTIMEO", receiving, now, null),
-  detached: row(bool, false, null, receiving, now, null),
-  routingId: row(id, null, "ROUTING_ID", both, next, "routing_id"),
-  correlate: row(bool, false, "REQ_CORRELATE", ["Request"], now, "request_correlate"),
-  relaxed: row(bool, false, "REQ_RELAXED", ["Request"], now, "request_relaxed"),
-};
-
-const names = Object.keys(optionTable) as OptionName[];
-
-/** The value of every option that has not been set. */
-export const optionDefaults = Object.freeze(
-  Object.fromEntries(names.map((name) => [name, optionTable[name].default])),
-) as Readonly<AllOptions>;
-
-/** The options of one class, in the order of the table. */
-export function optionNames<Type extends SocketTypeName>(type: Type): (keyof OptionsOf[Type])[] {
-  const own = names.filter((name) => optionTable[name].sockets.includes(type));
-  return own as (keyof OptionsOf[Type])[];
-}
-
-const readOnly =
-  /^(type|lastEndpoint|securityMechanism|threadSafe|closed|context|events|readable|writable)$/;
-
-/** Options of zeromq.js that nothing here would act on yet: to accept them would be a lie. */
-const notYet = new RegExp(
-  "^((curve|gssapi|heartbeat|multicast|plain|vmci|zap)[A-Z].*|affinity|conflate|handover" +
-    "|interface|invertMatching|loopbackFastPath|mandatory|manual|noDrop|notify|probeRouter|rate" +
-    "|recoveryInterval|socksProxy|tcpAcceptFilter|verbosity|welcomeMessage)$",
-);
-
-// ---- Checking ---------------------------------------------------------------------------------
-
-/** A value that may be written: into a number, as bytes (none for null), or kept here (local). */
-export type ValidOption =
-  | { name: OptionName; kind: "number"; field: string; value: number }
-  | { name: OptionName; kind: "bytes"; field: "routing_id"; bytes: Uint8Array }
-  | { name: OptionName; kind: "local"; field: null; value: number | boolean | string };
-
-/**
- * Checks one value for one option. TypeError: the class has no such option, or not of this type;
- * ZmqError EINVAL: out of range. A number is never rounded or cut off.
- *
- * ```ts
- * validateOption("Push", "linger", 0); // { name: "linger", kind: "number", field: "linger_ms", … }
- * ```
- */
-export function validateOption(type: SocketTypeName, name: string, value: unknown): ValidOption {
-  const known = Object.hasOwn(optionTable, name) ? (name as OptionName) : undefined;
-  if (known === undefined || !optionTable[known].sockets.includes(type)) {
-    throw unknownOption(type, name, known);
-  }
-  const { kind, field }: Spec<unknown> = optionTable[known];
-  const label = `${type} option ${name}`;
-  if (kind.type === "bytes") {
-    const bytes = checkBytes(label, value, kind);
-    return { name: known, kind: "bytes", field: "routing_id", bytes };
-  }
-  const checked = checkScalar(label, value, kind);
-  if (field === null) return { name: known, kind: "local", field, value: checked };
-  return { name: known, kind: "number", field, value: Number(checked) };
-}
-
-/**
- * Checks the argument of a constructor, key by key; a key whose value is undefined counts as
- * absent. Throws before the first of them is written.
- */
-export function validateOptions(type: SocketTypeName, options: unknown): ValidOption[] {
-  if (options === undefined) return [];
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    const what = show(options);
-    throw new TypeError(`${type} options are an object such as { linger: 0 }, not ${what}`);
-  }
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return given.map(([name, value]) => validateOption(type, name, value));
-}
-
-/** The `timeout` of a call: milliseconds, 0 not to wait, -1 for ever. */
-export function validateTimeout(value: unknown): number {
-  return checkInteger("timeout", value, ms(-1));
-}
-
-type Range = Extract<Kind, { type: "integer" }>;
-
-type Scalar = Exclude<Kind, { type: "bytes" }>;
-
-function checkScalar(label: string, value: unknown, kind: Scalar): number | boolean | string {
-  if (kind.type === "integer") return checkInteger(label, value, kind);
-  if (kind.type === "boolean") {
-    if (typeof value === "boolean") return value;
-    throw new TypeError(`${label} must be true or false, not ${show(value)}`);
-  }
-  if (typeof value === "string" && kind.choices.includes(value)) return value;
-  const allowed = kind.choices.map((choice) => `"${choice}"`).join(" or ");
-  throw new TypeError(`${label} must be ${allowed}, not ${show(value)}`);
-}
-
-function checkInteger(label: string, value: unknown, { min, max, unit, except }: Range): number {
-  const integer = typeof value === "number" && Number.isInteger(value);
-  if (integer && value >= min && value <= max && value !== except) return value + 0; // no -0
-  const but = except === undefined ? "" : ` except ${except}`;
-  const wanted = `an integer from ${min} to ${max}${but}${unit && ` (${unit})`}`;
-  const advice = `${label} must be ${wanted}, not ${show(value)}`;
-  if (typeof value !== "number") throw new TypeError(advice);
-  throw zmqError("EINVAL", { advice: `${advice}.` });
-}
-
-function checkBytes(label: string, value: unknown, { min, max }: { min: number; max: number }) {
-  if (value === null) return new Uint8Array(0);
-  if (typeof value !== "string" && !(value instanceof Uint8Array)) {
-    throw new TypeError(`${label} must be a string, a Uint8Array or null, not ${show(value)}`);
-  }
-  // A copy: the caller's buffer may change before it is used.
-  const bytes = typeof value === "string" ? new TextEncoder().encode(value) : new Uint8Array(value);
-  const { length } = bytes;
-  if (length >= min && length <= max && bytes[0] !== 0) return bytes;
-  const advice = `${label} must have ${min} to ${max} bytes, the first not 0 (null: none)`;
-  throw zmqError("EINVAL", { advice: `${advice}: it has ${length}.` });
-}
-
-function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
-  if (value === null || typeof value === "number" || typeof value === "boolean") return `${value}`;
-  return Array.isArray(value) ? "an array" : typeof value;
-}
-
-function unknownOption(type: SocketTypeName, name: string, known?: OptionName): TypeError {
-  if (readOnly.test(name)) return new TypeError(`${type} property ${name} is read-only`);
-  if (notYet.test(name)) {
-    return new TypeError(`${type} option ${name} is not supported in this version`);
-  }
-  const own: string[] = optionNames(type);
-  const list = `Options of ${type}: ${own.join(", ")}`;
-  if (known !== undefined) {
-    const others = optionTable[known].sockets.join(", ");
-    return new TypeError(`${type} has no option ${name} (${others} only). ${list}`);
-  }
-  const near = nearest(name, own);
-  const hint = near && ` Did you mean ${near}?`;
-  return new TypeError(`${type} has no option ${name}.${hint} ${list}`);
-}
-
-/** The option that was probably meant: misspelt, or called by its name in libzmq. */
-function nearest(name: string, own: readonly string[]): string {
-  const plain = (text: string) => text.toLowerCase().replace(/^zmq_/, "").replaceAll("_", "");
-  const asked = plain(name);
-  let best = "";
-  let bestDistance = Math.max(2, Math.floor(asked.length / 3)) + 1;
-  for (const option of own) {
-    const texts = [option, optionTable[option as OptionName].zmq ?? option];
-    const distance = Math.min(...texts.map((text) => editDistance(asked, plain(text))));
-    if (distance >= bestDistance) continue;
-    best = option;
-    bestDistance = distance;
-  }
-  return best;
-}
-
-/** Levenshtein, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const above = row;
-    row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replace = (above[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(replace, (above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1);
-    }
-  }
-  return row[b.length] ?? 0;
-}
+export type OptionNameOf<Type extends SocketTypeName> = keyof Properties<OptionsOf[Type]> &
+  OptionName;

@@ -4,20 +4,40 @@
 export { type ErrorCode, ZmqError } from "./errors.ts";
 export { type Event, type EventType, Observer } from "./observer.ts";
 export type {
+  DealerOptions,
+  PairOptions,
+  PublisherOptions,
   PullOptions,
   PushOptions,
   ReplyOptions,
   RequestOptions,
+  RouterOptions,
   SocketOptions,
+  StreamOptions,
+  SubscriberOptions,
+  XPublisherOptions,
+  XSubscriberOptions,
 } from "./options.ts";
+export { Proxy, type ProxyCounters, type ProxyStatistics } from "./proxy.ts";
 export type { BatchOptions, Message } from "./receive_queue.ts";
 export type { MessageLike, Sendable } from "./send_queue.ts";
-export { Socket, type SocketStats } from "./socket.ts";
+export { type ConnectOptions, Socket, type SocketStats } from "./socket.ts";
+export { Context, type ContextOptions, context } from "./socket_context.ts";
+export type { PeerInfo } from "./sockets/addressed.ts";
+export { Dealer } from "./sockets/dealer.ts";
+export { Pair } from "./sockets/pair.ts";
+export { Publisher } from "./sockets/publisher.ts";
 export { Pull } from "./sockets/pull.ts";
 export { Push } from "./sockets/push.ts";
 export type { Readable } from "./sockets/readable.ts";
 export { Reply } from "./sockets/reply.ts";
 export { Request } from "./sockets/request.ts";
+export { Router } from "./sockets/router.ts";
+export { Stream } from "./sockets/stream.ts";
+export { Subscriber } from "./sockets/subscriber.ts";
+export type { Subscription, Topic } from "./sockets/topics.ts";
 export type { Writable } from "./sockets/writable.ts";
-export { version } from "./version.ts";
+export { XPublisher } from "./sockets/xpublisher.ts";
+export { XSubscriber } from "./sockets/xsubscriber.ts";
+export { capability, version } from "./version.ts";
 export type { WaitOptions } from "./wait.ts";

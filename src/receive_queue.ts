@@ -195,6 +195,8 @@ export class ReceiveQueue {
   #fill(): boolean {
     const status = this.#context.native.fill(this.#handle);
     if (status < 0) throw errnoError(status);
+    // A sender in this thread may go on.
+    if (status > 0) this.#context.turnSoon();
     return this.#words[FILLED] !== this.#taken;
   }
 
@@ -297,6 +299,7 @@ export class ReceiveQueue {
   /** After the first message of a batch a pattern may have nothing more to give (EFSM): its end. */
   #fillMore(): boolean {
     const status = this.#context.native.fill(this.#handle);
+    if (status > 0) this.#context.turnSoon();
     return status >= 0 && this.#words[FILLED] !== this.#taken;
   }
 

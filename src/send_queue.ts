@@ -23,6 +23,12 @@ export type Sendable = MessageLike | readonly MessageLike[];
 
 const NO_PARTS = "A message has at least one part: use [null]";
 
+/** A send without room, and what queues its message when there is some. */
+interface SendWait {
+  readonly wait: Wait<void>;
+  readonly attempt: () => boolean;
+}
+
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** UTF-8 of a string is written here for the length of one call; longer ones get a buffer. */
@@ -31,10 +37,19 @@ const scratch = Buffer.allocUnsafeSlow(16 * 1024);
 /** A UTF-16 unit takes 3 bytes of UTF-8 at most. */
 const SCRATCH_UNITS = Math.floor(scratch.length / 3);
 
+/** What is wrong with a message of a socket that addresses its peers. */
+const addressAdvice = new Map<number, string>([
+  [Status.EINVAL, "The first part is the routing id of the receiver: send [routingId, ...parts]."],
+  [
+    Status.EHOSTUNREACH,
+    "No peer has this routing id at the moment: take it from a message, or wait until it connects.",
+  ],
+]);
+
 export class SendQueue {
   readonly #core: SocketCore;
   readonly #context: NativeContext;
-  readonly #waits: Wait<true>[] = [];
+  readonly #waits: SendWait[] = [];
 
   constructor(core: SocketCore) {
     this.#core = core;
@@ -55,7 +70,7 @@ export class SendQueue {
     if (status === 1) this.#context.scheduleFlush();
     if (status >= 0) return true;
     if (status === Status.EAGAIN) return false;
-    throw errnoError(status);
+    throw this.#refusal(status);
   }
 
   #queue(message: Sendable, flags: number): number {
@@ -66,6 +81,13 @@ export class SendQueue {
     }
     if (Array.isArray(message)) return this.#queueParts(message as readonly MessageLike[], flags);
     return this.#queuePart(message as MessageLike, flags);
+  }
+
+  #refusal(status: number): Error {
+    const { typeName } = this.#core;
+    const addressed = typeName === "Router" || typeName === "Stream";
+    const advice = addressed ? addressAdvice.get(status) : undefined;
+    return errnoError(status, { advice });
   }
 
   #queuePart(part: MessageLike, flags: number): number {
@@ -112,7 +134,7 @@ export class SendQueue {
       if (status === 1) this.#context.scheduleFlush();
       return this.#context.spend() ? this.#context.yieldTurn() : RESOLVED;
     }
-    if (status !== Status.EAGAIN) return Promise.reject(errnoError(status));
+    if (status !== Status.EAGAIN) return Promise.reject(this.#refusal(status));
     return this.#waitToSend(message, options);
   }
 
@@ -158,7 +180,7 @@ export class SendQueue {
         const status = this.#queue(message, SEND_HOLD);
         if (status < 0) {
           if (status === Status.EAGAIN) return index;
-          throw errnoError(status);
+          throw this.#refusal(status);
         }
         if (status === 1) waiting = true;
         if (!held) held = isLarge(message);
@@ -166,24 +188,25 @@ export class SendQueue {
       return index;
     } finally {
       // Payloads that the kernel is to gather are only borrowed until here.
-      if (held) context.native.commit();
-      else if (waiting) context.scheduleFlush();
+      if (held) {
+        if (context.native.commit() !== 0) context.turnSoon();
+      } else if (waiting) context.scheduleFlush();
     }
   }
 
   #wait(attempt: () => boolean, options: WaitOptions | undefined): Promise<void> {
     const timeoutMs = timeoutOf(options, this.#core.sendTimeoutMs);
     if (timeoutMs === 0) return Promise.reject(timeoutError(this.#core.lastEndpoint));
-    const wait = new Wait<true>(() => attempt() || undefined, this.#onEnd);
-    this.#waits.push(wait);
+    const wait = new Wait<void>(() => {}, this.#onEnd);
+    this.#waits.push({ wait, attempt });
     this.#context.ref();
     wait.limit(timeoutMs, options?.signal, this.#core.lastEndpoint ?? undefined);
     this.#park();
-    return wait.promise as Promise<unknown> as Promise<void>;
+    return wait.promise;
   }
 
-  readonly #onEnd = (wait: Wait<true>): void => {
-    const index = this.#waits.indexOf(wait);
+  readonly #onEnd = (wait: Wait<void>): void => {
+    const index = this.#waits.findIndex((entry) => entry.wait === wait);
     if (index >= 0) this.#waits.splice(index, 1);
     this.#context.unref();
   };
@@ -197,13 +220,13 @@ export class SendQueue {
   /** There is room for those who wait. */
   onWritable(): void {
     while (this.#waits.length > 0) {
-      const wait = this.#waits[0]!;
+      const { wait, attempt } = this.#waits[0]!;
       try {
-        if (!wait.attempt()) {
+        if (!attempt()) {
           this.#park();
           return;
         }
-        wait.resolve(true);
+        wait.resolve();
       } catch (error) {
         wait.reject(error);
       }
@@ -225,7 +248,7 @@ export class SendQueue {
 
   close(): void {
     const advice = "The socket was closed while this call waited.";
-    for (const wait of [...this.#waits]) wait.reject(zmqError("EAGAIN", { advice }));
+    for (const { wait } of [...this.#waits]) wait.reject(zmqError("EAGAIN", { advice }));
   }
 }
 

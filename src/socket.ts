@@ -6,29 +6,28 @@ import {
   bindAddressNow,
   type Endpoint,
   type NetworkAddress,
+  numericEndpoints,
   parseEndpoint,
 } from "./endpoint.ts";
 import { zmqError } from "./errors.ts";
 import { Observer } from "./observer.ts";
-import {
-  type OptionName,
-  optionNames,
-  type SocketOptions,
-  type SocketTypeName,
-  validateOption,
-  validateOptions,
-} from "./options.ts";
-import { SocketCore, type SocketStats, typeNumbers } from "./socket_core.ts";
+import { validateOption, validateOptions } from "./option_check.ts";
+import { optionNames } from "./option_table.ts";
+import type { OptionName, SocketOptions, SocketTypeName } from "./options.ts";
+import { type Context, contextOf } from "./socket_context.ts";
+import { SocketCore, typeNumbers } from "./socket_core.ts";
+import type { SocketStats } from "./socket_stats.ts";
 import { timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
-export type { SocketStats } from "./socket_core.ts";
+export type { ConnectOptions } from "./socket_core.ts";
+export type { SocketStats } from "./socket_stats.ts";
 
 /** @internal The core of a socket, for the classes of this package. */
 export const coreOf = Symbol("monocoque.core");
 
 /**
- * The base of every socket: lifecycle, endpoints, options. Make one of {@link Push}, {@link Pull},
- * {@link Request}, {@link Reply}.
+ * The base of every socket: lifecycle, endpoints, options. Make one of its classes, such as
+ * {@link Request} or {@link Publisher}.
  */
 export abstract class Socket {
   /** @internal */
@@ -36,7 +35,7 @@ export abstract class Socket {
 
   constructor(typeName: SocketTypeName, options: SocketOptions | undefined) {
     const checked = validateOptions(typeName, options);
-    this[coreOf] = new SocketCore(typeName);
+    this[coreOf] = new SocketCore(typeName, contextOf(typeName, options?.context));
     for (const option of checked) {
       this[coreOf].set(option, (options as Record<string, unknown>)[option.name]);
     }
@@ -70,6 +69,11 @@ export abstract class Socket {
     return false;
   }
 
+  /** The context the socket was made in. */
+  get context(): Context {
+    return this[coreOf].owner;
+  }
+
   /**
    * What happens to the socket's connections, recorded from the first use of this property on; see
    * {@link Observer}. Errors (thrown): EBADF at a first use after `close()`. Source:
@@ -86,9 +90,9 @@ export abstract class Socket {
 
   /**
    * Listens at an endpoint: `tcp://127.0.0.1:5555`, `tcp://*:*` (any interface, any port),
-   * `tcp://lo:5555`, `ipc:///tmp/socket`, `ipc://@abstract`, `ipc://*`. Resolves when peers can
-   * connect; `lastEndpoint` then tells the port. Only the look-up of a host name takes time: it may
-   * last up to `timeout` milliseconds (default -1, the resolver's own limit).
+   * `tcp://lo:5555`, `ipc:///tmp/socket`, `ipc://@abstract`, `ipc://*`, `inproc://name`. Resolves when
+   * peers can connect; `lastEndpoint` then tells the port. Only the look-up of a host name takes time:
+   * it may last up to `timeout` milliseconds (default -1, the resolver's own limit).
    *
    * Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT, EINVAL, EPROTONOSUPPORT, ENAMETOOLONG, each
    * with `address`; EBUSY (another bind is under way), EBADF, EAGAIN (timeout), the reason of the
@@ -103,6 +107,7 @@ export abstract class Socket {
     core.check();
     options?.signal?.throwIfAborted();
     const endpoint = parseEndpoint(address, "bind");
+    if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
     if (known) {
       if (core.tryBind(endpoint, known)) return;
@@ -138,6 +143,7 @@ export abstract class Socket {
     const core = this[coreOf];
     core.check();
     const endpoint = parseEndpoint(address, "bind");
+    if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
     if (known === undefined) {
       throw zmqError("EINVAL", {
@@ -150,16 +156,23 @@ export abstract class Socket {
 
   /**
    * Ends listening at an endpoint and closes the connections it accepted. The endpoint is the one
-   * given to bind or, for wildcards, `lastEndpoint`. What those connections had received can still be
-   * read; what is queued for them has `linger` milliseconds to leave. Errors: ENOENT (not bound),
-   * EBUSY, EBADF. Source: zmq_unbind(3).
+   * given to bind, another way to write it (a host name of that address) or, for wildcards,
+   * `lastEndpoint`. What those connections had received can still be read; what is queued for them
+   * has `linger` milliseconds to leave. An inproc name is free at once, and its connections stay.
+   * Errors: ENOENT (not bound), EBUSY, EBADF. Source: zmq_unbind(3).
    *
    * ```ts
    * await reply.unbind("tcp://127.0.0.1:5555");
    * ```
    */
   async unbind(address: string): Promise<void> {
-    this.unbindSync(address);
+    const core = this[coreOf];
+    core.check();
+    if (core.isBound(address)) return core.unbindFrom(address);
+    await this.#blocking(async () => {
+      const found = await numericEndpoints(address);
+      if (!core.closePending) core.unbindFrom(found.find((it) => core.isBound(it)) ?? address);
+    });
   }
 
   /**
@@ -177,7 +190,8 @@ export abstract class Socket {
 
   /**
    * Connects to an endpoint, now or as soon as it is there, and again whenever the connection is
-   * lost (`reconnectInterval`). Returns at once: what goes wrong in the network is an event, not an
+   * lost (`reconnectInterval`). `tcp://source;host:port` and `tcp://source:port;host:port` connect
+   * from that address or interface. Returns at once: what goes wrong in the network is an event, not an
    * exception. Errors (thrown): EINVAL, EPROTONOSUPPORT, EBUSY, EBADF. Source: zmq_connect(3).
    *
    * ```ts
@@ -202,6 +216,23 @@ export abstract class Socket {
     const core = this[coreOf];
     core.check();
     core.disconnectFrom(address);
+  }
+
+  /**
+   * Resolves when a connection of an endpoint, bound or connected, or of any, is there and has done
+   * its handshake; at once if one is. Waits up to `timeout` milliseconds, by default for ever.
+   *
+   * Errors: ENOENT (the endpoint is not bound nor connected, or no longer), EAGAIN (timeout, or closed
+   * while waiting), EBADF, the reason of the signal. Not in libzmq.
+   *
+   * ```ts
+   * dealer.connect("tcp://server.example:5555");
+   * await dealer.connected("tcp://server.example:5555", { timeout: 5000 });
+   * ```
+   */
+  connected(endpoint?: string, options?: WaitOptions): Promise<void> {
+    const core = this[coreOf];
+    return core.connections.until(() => core.hasConnection(endpoint), options, endpoint);
   }
 
   /**

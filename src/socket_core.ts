@@ -4,65 +4,73 @@
 import { type Dispatch, nativeContext, type NativeContext } from "./context.ts";
 import {
   type Endpoint,
-  literalAddress,
+  type InprocEndpoint,
   type NetworkAddress,
   parseEndpoint,
   removeFreshPath,
-  resolveAddresses,
+  sameAddress,
 } from "./endpoint.ts";
 import { busyError, errnoError, ZmqError, zmqError } from "./errors.ts";
 import {
+  ADDRESSES_MAX,
+  INTEREST_CONNECTED,
   INTEREST_READABLE,
+  INTEREST_SUBSCRIBED,
   INTEREST_WRITABLE,
   SharedRecord,
-  SocketOptionsRecord,
-  SocketRecord,
   SocketType,
+  Status,
 } from "./ffi/abi.generated.ts";
 import { load } from "./ffi/native.ts";
-import { readCounters, readResult, readText } from "./ffi/records.ts";
+import { readResult, readText, writeRoutingId } from "./ffi/records.ts";
 import type { Observer } from "./observer.ts";
-import {
-  type AllOptions,
-  type OptionName,
-  optionNames,
-  optionTable,
-  type SocketTypeName,
-  type ValidOption,
-} from "./options.ts";
+import { type ValidOption, validateOption, validateRoutingId } from "./option_check.ts";
+import { OptionValues, warnIfLate } from "./option_values.ts";
+import type { AllOptions, SocketTypeName } from "./options.ts";
+import { PeerWaits } from "./peer_waits.ts";
 import type { ReceiveQueue } from "./receive_queue.ts";
+import { type Ends, endsNow, lookUpEnds, type Route, routeTo } from "./route.ts";
 import type { SendQueue } from "./send_queue.ts";
+import { type Context, enter, leave, socketDefaults } from "./socket_context.ts";
+import { readStats, type SocketStats } from "./socket_stats.ts";
 import { timeoutError } from "./wait.ts";
 
-/** How many messages a socket has moved and lost, and why; the numbers only grow. */
-export interface SocketStats {
-  /** Queued by send calls. */
-  messagesSent: number;
-  /** Handed out, or ready to be. */
-  messagesReceived: number;
-  /** Lost with the connection that they were on. */
-  droppedDisconnect: number;
-  /** Replies whose requester has gone or takes no more. */
-  droppedNoPeer: number;
-  /** Received without the frames that their pattern needs. */
-  droppedMalformed: number;
-  /** Replies to a request that is no longer waiting. */
-  droppedStale: number;
-  /** Not sent before linger ended. */
-  droppedLinger: number;
-  /** Connections that ended in their handshake. */
-  handshakesFailed: number;
-  /** Connections whose handshake is done, now. */
-  connections: number;
+/** What a connect of a Router or a Stream can be told. */
+export interface ConnectOptions {
+  /** The name of the peer here; null for none. */
+  routingId?: string | Uint8Array | null;
 }
 
 /** The numbers libzmq gives the types. */
 export const typeNumbers: Record<SocketTypeName, number> = {
-  Push: SocketType.push,
-  Pull: SocketType.pull,
+  Pair: SocketType.pair,
+  Publisher: SocketType.pub,
+  Subscriber: SocketType.sub,
   Request: SocketType.req,
   Reply: SocketType.rep,
+  Dealer: SocketType.dealer,
+  Router: SocketType.router,
+  Pull: SocketType.pull,
+  Push: SocketType.push,
+  XPublisher: SocketType.xpub,
+  XSubscriber: SocketType.xsub,
+  Stream: SocketType.stream,
+  Server: SocketType.server,
+  Client: SocketType.client,
+  Radio: SocketType.radio,
+  Dish: SocketType.dish,
+  Gather: SocketType.gather,
+  Scatter: SocketType.scatter,
+  Peer: SocketType.peer,
+  Channel: SocketType.channel,
 };
+
+function connectError(status: number, endpoint: string): Error {
+  if (status !== Status.EADDRINUSE) return errnoError(status, { endpoint });
+  // No address is looked at yet.
+  const advice = "Another connection of this socket has it: disconnect that one, or choose another.";
+  return zmqError("EADDRINUSE", { endpoint, text: "Routing id already in use", advice });
+}
 
 interface Bound {
   text: string;
@@ -73,18 +81,29 @@ interface Bound {
 
 interface Connected {
   endpoint: Endpoint;
+  /** Undefined for inproc. */
+  route: Route | undefined;
   session: number;
 }
+
+const nowhere: Ends = { addresses: [], source: undefined };
+
+/** As libzmq: a second connect to one peer would have it served twice as often, or twice. */
+const connectsOnce = new Set<string>(["Request", "Dealer", "Publisher", "Subscriber"]);
 
 /** The half of a socket that its queues share; not part of the public API. */
 export class SocketCore {
   readonly context: NativeContext = nativeContext();
   readonly typeName: SocketTypeName;
+  /** The logical context it belongs to. */
+  readonly owner: Context;
   readonly handle: number;
   /** The memory shared with the native socket, as words. */
   readonly words: Uint32Array;
   /** The same memory; after `close` a copy of it, since the native socket is freed. */
   shared: DataView;
+  readonly #options: OptionValues;
+  /** What the options are set to. */
   readonly values: AllOptions;
   /** What the context tells us. */
   readonly dispatch: Dispatch;
@@ -93,25 +112,38 @@ export class SocketCore {
   receiver: ReceiveQueue | undefined;
   sender: SendQueue | undefined;
   observer: Observer | undefined;
+  /** Who waits for a connection, or for a subscription. */
+  readonly connections: PeerWaits;
+  readonly subscriptions: PeerWaits;
   closed = false;
-  /** A bind or unbind is under way. */
+  /** A bind or unbind is under way, or a proxy has the native socket. */
   blocked = false;
+  proxied = false;
   lastEndpoint: string | undefined;
   /** What `close` does, when it has to wait for a bind. */
   closePending = false;
   /** `ref()` was called. */
   #held = false;
 
-  constructor(typeName: SocketTypeName) {
+  constructor(typeName: SocketTypeName, owner: Context) {
     this.typeName = typeName;
-    this.values = defaultsOf(typeName);
+    this.owner = owner;
     const { native } = this.context;
+    enter(owner);
     const status = native.socket_open(typeNumbers[typeName]);
-    if (status < 0) throw errnoError(status);
+    if (status < 0) {
+      leave(owner);
+      throw errnoError(status);
+    }
     this.handle = readResult(this.context.record);
     const memory = load().socketShared(this.handle, SharedRecord.bytes);
     this.words = new Uint32Array(memory);
     this.shared = new DataView(memory);
+    const { context, handle, shared } = this;
+    this.#options = new OptionValues(typeName, context, handle, shared, socketDefaults(owner));
+    this.values = this.#options.values;
+    this.connections = new PeerWaits(context, handle, INTEREST_CONNECTED);
+    this.subscriptions = new PeerWaits(context, handle, INTEREST_SUBSCRIBED);
     this.dispatch = {
       onReady: (interest) => this.#onReady(interest),
       onResolve: (endpoint) => void this.#resolve(endpoint),
@@ -124,6 +156,8 @@ export class SocketCore {
   #onReady(interest: number): void {
     if (interest & INTEREST_READABLE) this.receiver?.onReadable();
     if (interest & INTEREST_WRITABLE) this.sender?.onWritable();
+    if (interest & INTEREST_CONNECTED) this.connections.look();
+    if (interest & INTEREST_SUBSCRIBED) this.subscriptions.look();
   }
 
   get sendTimeoutMs(): number {
@@ -142,7 +176,7 @@ export class SocketCore {
   /** Throws when the socket cannot be used now. */
   check(): void {
     if (this.closed) throw zmqError("EBADF");
-    if (this.blocked) throw busyError("binding");
+    if (this.blocked) throw busyError(this.proxied ? "proxying" : "binding");
   }
 
   /** Waits inside the native side, without the event loop. */
@@ -164,27 +198,11 @@ export class SocketCore {
 
   /** `assigned` is what the property reads back as. */
   set(option: ValidOption, assigned: unknown): void {
-    const values = this.values as Record<string, unknown>;
-    values[option.name] = assigned instanceof Uint8Array ? Buffer.from(assigned) : assigned;
-    if (option.kind === "number") this.#writeNumber(option.field, option.value);
-    else if (option.kind === "bytes") this.#writeRoutingId(option.bytes);
-    else if (option.name === "detached" && this.receiver) {
-      this.receiver.detached = option.value === true;
+    if (this.bound.length + this.connected.length > 0) warnIfLate(this.typeName, option.name);
+    this.#options.set(option, assigned);
+    if (option.name === "detached" && this.receiver) {
+      this.receiver.detached = option.kind === "local" && option.value === true;
     }
-  }
-
-  #writeNumber(name: string, value: number): void {
-    const layout = SocketOptionsRecord as unknown as Record<string, { offset: number }>;
-    const field = layout[name];
-    if (field === undefined) throw new Error(`monocoque: no native option ${name}`);
-    this.shared.setInt32(SharedRecord.options.offset + field.offset, value, true);
-  }
-
-  #writeRoutingId(id: Uint8Array): void {
-    const base = SharedRecord.options.offset;
-    const { routing_id_buffer: room, routing_id_bytes: size } = SocketOptionsRecord;
-    new Uint8Array(this.shared.buffer, base + room.offset, room.bytes).set(id);
-    this.shared.setUint32(base + size.offset, id.length, true);
   }
 
   // -- endpoints --------------------------------------------------------------------------------
@@ -208,6 +226,10 @@ export class SocketCore {
       status = context.native.socket_bind(this.handle);
       if (status >= 0) {
         this.#remember(endpoint, address);
+        // A descriptor has one owner, and that is this listener now.
+        if (this.values.useFd >= 0) {
+          this.#options.set(validateOption(this.typeName, "useFd", -1), -1);
+        }
         return;
       }
     }
@@ -228,39 +250,82 @@ export class SocketCore {
   }
 
   /** The endpoint as it was given or as it was bound; a wildcard is no name for either. */
-  unbindFrom(text: string): void {
-    const index = this.bound.findIndex(
-      (bound) => bound.boundText === text || (bound.text === text && !text.includes("*")),
+  #boundTo(text: string): Bound[] {
+    const same = sameAddress(text, "bind", this.values);
+    return this.bound.filter(
+      (entry) => same(entry.boundText) || (entry.text === text && !text.includes("*")),
     );
-    const bound = this.bound[index];
+  }
+
+  isBound(text: string): boolean {
+    return this.#boundTo(text).length > 0;
+  }
+
+  unbindFrom(text: string): void {
+    const bound = this.#boundTo(text)[0];
     if (bound === undefined) throw zmqError("ENOENT", { endpoint: text, text: "No such endpoint" });
-    this.bound.splice(index, 1);
+    this.bound.splice(this.bound.indexOf(bound), 1);
     this.context.native.socket_unbind(this.handle, bound.listener, this.values.linger);
     if (bound.path !== undefined) removeFreshPath(bound.path);
+    this.connections.look();
   }
 
-  connectTo(text: string): void {
+  connectTo(text: string, options?: ConnectOptions): void {
     const endpoint = parseEndpoint(text, "connect");
-    if (endpoint.transport === "tcp" && endpoint.source !== undefined) {
-      throw zmqError("EPROTONOSUPPORT", {
-        endpoint: text,
-        advice: "A source address is not supported in this version: leave it out.",
-      });
-    }
-    // As libzmq: a REQ that connects twice to one peer would talk to it twice as often.
-    if (this.typeName === "Request" && this.#connectedTo(text).length > 0) return;
-    const address = literalAddress(endpoint, { ipv6: this.values.ipv6 });
-    if (address) this.context.writeAddresses([address]);
-    const status = this.context.native.socket_connect(this.handle, address ? 0 : 1);
-    if (status < 0) throw errnoError(status, { endpoint: text });
-    this.connected.push({ endpoint, session: readResult(this.context.record) });
+    const id = options?.routingId ?? null;
+    const routingId = id === null ? undefined : validateRoutingId(id);
+    if (endpoint.transport === "inproc") return this.#connectName(endpoint, routingId);
+    const route = routeTo(endpoint, this.values);
+    if (connectsOnce.has(this.typeName) && this.#connectedTo(text).length > 0) return;
+    const { context } = this;
+    const ends = endsNow(route);
+    context.writeEnds(ends ?? nowhere);
+    context.writeProxy(route.proxy);
+    writeRoutingId(context.record, routingId);
+    const status = context.native.socket_connect(this.handle, ends ? 0 : 1);
+    if (status < 0) throw connectError(status, text);
+    this.connected.push({ endpoint, route, session: readResult(context.record) });
     this.lastEndpoint = text;
-    // A name is asked for in the next turn.
-    this.context.wakeIfReady();
+    // A name is asked for in the next turn, and an attempt that failed at once is told of.
+    context.turnSoon();
   }
 
+  /** inproc: the name is looked for, and waited for, in the whole process. */
+  #connectName(endpoint: InprocEndpoint, routingId: Uint8Array | undefined): void {
+    const { context } = this;
+    writeRoutingId(context.record, routingId);
+    const name = this.#inprocName(endpoint);
+    const status = context.native.socket_connect_inproc(this.handle, name, name.length);
+    if (status < 0) throw connectError(status, endpoint.text);
+    this.connected.push({ endpoint, route: undefined, session: readResult(context.record) });
+    this.lastEndpoint = endpoint.text;
+    context.turnSoon();
+  }
+
+  bindName(endpoint: InprocEndpoint): void {
+    const { context } = this;
+    const { text } = endpoint;
+    const name = this.#inprocName(endpoint);
+    const status = context.native.socket_bind_inproc(this.handle, name, name.length);
+    if (status < 0) throw errnoError(status, { endpoint: text });
+    const listener = readResult(context.record);
+    this.bound.push({ text, boundText: text, listener, path: undefined });
+    this.lastEndpoint = text;
+    context.turnSoon();
+  }
+
+  #inprocName(endpoint: InprocEndpoint): Buffer {
+    return Buffer.from(this.owner.inprocNamespace + endpoint.name);
+  }
+
+  /** Those that have not ended by themselves (`reconnectInterval: -1`). */
   #connectedTo(text: string): Connected[] {
-    return this.connected.filter((connected) => connected.endpoint.text === text);
+    const same = sameAddress(text, "connect", this.values);
+    const { native } = this.context;
+    return this.connected.filter(
+      ({ endpoint, session }) =>
+        same(endpoint.text) && native.socket_connections(this.handle, session) >= 0,
+    );
   }
 
   disconnectFrom(text: string): void {
@@ -270,21 +335,41 @@ export class SocketCore {
       this.connected.splice(this.connected.indexOf(connected), 1);
       this.context.native.socket_disconnect(this.handle, connected.session, this.values.linger);
     }
+    this.connections.look();
+  }
+
+  /** The addresses of the name that a session connects to; undefined: it is none of this socket. */
+  async lookUp(session: number): Promise<Ends | undefined> {
+    const route = this.connected.find((entry) => entry.session === session)?.route;
+    if (route === undefined) return undefined;
+    try {
+      const ends = await lookUpEnds(route);
+      return { ...ends, addresses: ends.addresses.slice(0, ADDRESSES_MAX) };
+    } catch {
+      // Not found: reported to the native side as no address, which tells it to try again later.
+      return nowhere;
+    }
   }
 
   async #resolve(session: number): Promise<void> {
-    const connected = this.connected.find((entry) => entry.session === session);
-    if (connected === undefined) return;
-    let addresses: NetworkAddress[] = [];
-    try {
-      addresses = await resolveAddresses(connected.endpoint, { ipv6: this.values.ipv6 });
-    } catch {
-      // Not found: reported to the native side as no address, which tells it to try again later.
-    }
-    if (this.closed) return;
-    const most = addresses.slice(0, 8);
-    this.context.writeAddresses(most);
-    this.context.native.endpoint_resolved(session, most.length);
+    const ends = await this.lookUp(session);
+    if (ends === undefined || this.closed) return;
+    this.context.writeEnds(ends);
+    this.context.native.endpoint_resolved(session, ends.addresses.length);
+    // The next attempt is a timer, which only a turn gives to the kernel.
+    this.context.turnSoon();
+  }
+
+  /** Whether a connection of an endpoint, or any, has done its handshake; ENOENT: no such endpoint. */
+  hasConnection(text: string | undefined): boolean {
+    const { native } = this.context;
+    if (text === undefined) return native.socket_connections(this.handle, 0) > 0;
+    const ids = [
+      ...this.#connectedTo(text).map(({ session }) => session),
+      ...this.#boundTo(text).map(({ listener }) => listener),
+    ];
+    if (ids.length === 0) throw zmqError("ENOENT", { endpoint: text });
+    return ids.some((id) => native.socket_connections(this.handle, id) > 0);
   }
 
   endpointText(id: number): string {
@@ -301,10 +386,7 @@ export class SocketCore {
   }
 
   stats(): SocketStats {
-    const counters = readCounters(this.shared, SocketRecord, SharedRecord.record.offset);
-    delete counters.events_waiting;
-    const named = Object.entries(counters).map(([name, value]) => [camelCase(name), value]);
-    return Object.fromEntries(named) as SocketStats;
+    return readStats(this.shared);
   }
 
   /** Keeps the process alive, until `release` or the end of the socket. */
@@ -327,38 +409,48 @@ export class SocketCore {
       return;
     }
     this.closed = true;
+    this.#leaveNative();
+    this.context.native.socket_close(this.handle, this.values.linger);
+    this.#closed();
+  }
+
+  /** Whoever waits is told, and what is shared with the native socket is read for the last time. */
+  #leaveNative(): void {
     this.release();
     this.receiver?.close();
     this.sender?.close();
     this.observer?.close();
+    this.connections.close();
+    this.subscriptions.close();
     this.shared = new DataView(this.shared.buffer.slice(0));
-    this.context.native.socket_close(this.handle, this.values.linger);
+    this.#options.leave(this.shared);
     this.context.remove(this.handle);
+  }
+
+  #closed(): void {
+    leave(this.owner);
     // Buffers of what was not received are given back; no turn may come by itself any more.
     this.context.wakeIfReady();
     for (const { path } of this.bound) if (path !== undefined) removeFreshPath(path);
   }
-}
 
-/** Zig's names of fields as TypeScript's. */
-function camelCase(name: string): string {
-  return name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+  /** Gives the native socket up to a proxy; waiting calls reject, others get EBUSY from now on. */
+  surrender(): void {
+    this.blocked = true;
+    this.proxied = true;
+    this.#leaveNative();
+  }
+
+  /** The proxy has closed it. */
+  surrendered(): void {
+    this.closed = true;
+    this.blocked = false;
+    this.#closed();
+  }
 }
 
 /** The path that `ipc://*` was given, which is ours to remove. */
 function freshPathOf(endpoint: Endpoint, address: NetworkAddress | undefined): string | undefined {
   if (endpoint.transport !== "ipc" || endpoint.form !== "wildcard") return undefined;
   return address && Buffer.from(address.data).toString();
-}
-
-const defaults = new Map<SocketTypeName, AllOptions>();
-
-function defaultsOf(typeName: SocketTypeName): AllOptions {
-  let known = defaults.get(typeName);
-  if (known === undefined) {
-    const own = optionNames(typeName) as OptionName[];
-    known = Object.fromEntries(own.map((name) => [name, optionTable[name].default])) as AllOptions;
-    defaults.set(typeName, known);
-  }
-  return { ...known };
 }

@@ -2,7 +2,7 @@
 // its AbortSignal, or the socket. Whatever ends it, the I/O goes on and the socket stays good.
 
 import { zmqError } from "./errors.ts";
-import { validateTimeout } from "./options.ts";
+import { validateTimeout } from "./option_check.ts";
 
 /** How a waiting call can be cut short. */
 export interface WaitOptions {

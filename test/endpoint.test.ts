@@ -14,13 +14,16 @@ import {
   bindAddresses,
   bindAddressNow,
   literalAddress,
+  numericEndpoints,
   parseEndpoint,
   removeFreshPath,
   resolveAddresses,
+  sameAddress,
   sourceAddress,
 } from "../src/endpoint.ts";
 import type { NetworkAddress, Purpose } from "../src/endpoint.ts";
 import { ZmqError } from "../src/errors.ts";
+import { endsNow, lookUpEnds, type RouteOptions, routeTo } from "../src/route.ts";
 import { failure, rejection } from "./support/sockets.ts";
 
 const v4 = { ipv6: false };
@@ -172,6 +175,68 @@ describe("a source address", () => {
     expect(hex(from("tcp://lo;localhost:1"))).toBe("7f000001");
     expect(from("tcp://localhost:1")).toBeUndefined();
     expect(failure(() => from("tcp://nosuch0;localhost:1")).code).toBe("ENODEV");
+  });
+
+  test.if(hasIpv6)("of an interface has the family of the target", () => {
+    const endpoint = parseEndpoint("tcp://lo;localhost:1", "connect");
+    expect(hex(sourceAddress(endpoint, v6, "ipv4"))).toBe("7f000001");
+    expect(hex(sourceAddress(endpoint, v6, "ipv6"))).toBe(`${"0".repeat(31)}1`);
+  });
+});
+
+describe("the way to an endpoint", () => {
+  const options = { ipv6: true, socksProxy: null, socksUsername: null, socksPassword: null };
+  const route = (text: string, proxy: Partial<RouteOptions> = {}) =>
+    routeTo(parseEndpoint(text, "connect"), { ...options, ...proxy });
+
+  test("is straight, and known at once for literals", () => {
+    const straight = route("tcp://127.0.0.1:5555");
+    expect(straight.proxy).toBeUndefined();
+    expect(endsNow(straight)?.addresses.map(hex)).toEqual(["7f000001"]);
+    expect(endsNow(route("tcp://localhost:5555"))).toBeUndefined();
+    // An interface may have another address at the next attempt.
+    expect(endsNow(route("tcp://lo;127.0.0.1:5555"))).toBeUndefined();
+    expect(endsNow(route("tcp://127.0.0.2:7;127.0.0.1:5555"))?.source).toMatchObject({ port: 7 });
+    expect(endsNow(route("tcp://*:*;127.0.0.1:5555"))?.source).toBeUndefined();
+  });
+
+  test("from an address to one of another family does not exist", async () => {
+    expect(failure(() => endsNow(route("tcp://[::1];127.0.0.1:1"))).code).toBe("EINVAL");
+    // Of a name's addresses those of the other family are left out.
+    const { addresses } = await lookUpEnds(route("tcp://127.0.0.1;localhost:1"));
+    expect(addresses.map(hex)).toEqual(["7f000001"]);
+  });
+
+  test("through a proxy goes to the proxy, and leaves the name to it", () => {
+    const proxied = route("tcp://lo;peer.invalid:5555", { socksProxy: "[::1]:1080" });
+    expect(proxied.hop).toMatchObject({ host: "::1", port: 1080, source: { host: "lo" } });
+    expect(proxied.proxy).toMatchObject({ kind: "name", port: 5555 });
+    expect(Buffer.from(proxied.proxy?.address ?? []).toString()).toBe("peer.invalid");
+    const literal = route("tcp://10.0.0.7:1", { socksProxy: "proxy:1", socksUsername: "u" });
+    expect(literal.proxy).toMatchObject({ kind: "ipv4", address: Uint8Array.of(10, 0, 0, 7) });
+    expect(literal.proxy?.username).toEqual(new TextEncoder().encode("u"));
+    expect(route("ipc:///tmp/x", { socksProxy: "proxy:1" }).proxy).toBeUndefined();
+  });
+});
+
+describe("two texts", () => {
+  const same = (one: string, other: string) => sameAddress(one, "bind", v6)(other);
+
+  test("mean one endpoint when they are one address", () => {
+    expect(same("tcp://127.0.0.1:5", "tcp://127.0.0.1:5")).toBe(true);
+    expect(same("tcp://[::1]:5", "tcp://[0:0:0:0:0:0:0:1]:5")).toBe(true);
+    expect(same("ipc:///tmp/x", "ipc:///tmp/x")).toBe(true);
+    expect(same("tcp://127.0.0.1:5", "tcp://127.0.0.1:6")).toBe(false);
+    expect(same("tcp://127.0.0.1:5", "tcp://localhost:5")).toBe(false);
+    expect(same("tcp://*:5", "tcp://0.0.0.0:5")).toBe(false);
+    expect(same("nonsense", "tcp://127.0.0.1:5")).toBe(false);
+  });
+
+  test("of which one is a host name are compared by a look-up", async () => {
+    expect(await numericEndpoints("tcp://localhost:5")).toContain("tcp://127.0.0.1:5");
+    for (const none of ["tcp://127.0.0.1:5", "tcp://*:5", "ipc:///x", "tcp://nosuch.invalid:5"]) {
+      expect(await numericEndpoints(none)).toEqual([]);
+    }
   });
 });
 
@@ -374,13 +439,13 @@ describe("another transport", () => {
     },
   );
 
-  test("inproc is known, and not there yet", async () => {
+  test("inproc is a name and has no address", async () => {
     const endpoint = parseEndpoint("inproc://jobs", "connect");
     expect(endpoint).toMatchObject({ transport: "inproc", name: "jobs" });
-    expect(failure(() => literalAddress(endpoint, v4)).code).toBe("EPROTONOSUPPORT");
+    expect(failure(() => literalAddress(endpoint, v4)).code).toBe("EINVAL");
     const { message } = await rejection(resolveAddresses(endpoint, v4));
-    expect(message).toContain("not in this version");
-    expect((await rejection(bindAddresses(endpoint, v4))).code).toBe("EPROTONOSUPPORT");
+    expect(message).toContain("no addresses");
+    expect((await rejection(bindAddresses(endpoint, v4))).code).toBe("EINVAL");
     const long = `inproc://${"x".repeat(257)}`;
     expect(failure(() => parseEndpoint(long, "bind")).code).toBe("ENAMETOOLONG");
   });

@@ -98,6 +98,21 @@ describe("the packed file", () => {
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "works 100000\n", stderr: "" });
   });
 
+  test.each(["import * as draft from", "const draft = require"])(
+    "brings the draft sockets under a name of their own: %s",
+    async (form) => {
+      const name = form.startsWith("import") ? "draft.ts" : "draft.cjs";
+      const specifier = form.startsWith("import") ? '"monocoque/draft"' : '("monocoque/draft")';
+      await installation.write(
+        name,
+        `${form} ${specifier};\nconsole.log(Object.keys(draft).sort().join(" "));\n`,
+      );
+      const { code, stdout, stderr } = await installation.run(name);
+      const classes = "Channel Client Dish Gather Peer Radio Scatter Server\n";
+      expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: classes, stderr: "" });
+    },
+  );
+
   test("its types compile under strict settings and say what a socket cannot do", async () => {
     await installation.write(
       "types.ts",
@@ -106,6 +121,9 @@ describe("the packed file", () => {
   type PushOptions, type Readable, Reply, Request, type Sendable, Socket, type SocketStats,
   type WaitOptions, type Writable, ZmqError,
 } from "monocoque";
+import {
+  Client, Dish, type DishOptions, Radio, type RoutingOptions, Server,
+} from "monocoque/draft";
 
 const options: PullOptions = { receiveHighWaterMark: 10 };
 const pull: Readable = new Pull(options);
@@ -121,6 +139,17 @@ export async function use(wait: WaitOptions, batch: BatchOptions, part: MessageL
   for await (const event of new Pull().events) ((e: Event) => e.type)(event);
   return [body, stats, new ZmqError("text", "EAGAIN", 11).code];
 }
+export async function useDrafts(server: Server, options: DishOptions) {
+  const [question, from]: [Buffer, RoutingOptions] = await server.receive();
+  await server.send(question, { ...from, timeout: 10 });
+  for await (const batch of server.batches()) await server.sendMany(batch);
+  for await (const [body, { group }] of new Dish(options)) await new Radio().send(body, { group });
+  return new Client().receive() satisfies Promise<[Buffer]>;
+}
+// @ts-expect-error A Server has to say to whom.
+new Server().send("");
+// @ts-expect-error A message of a Client has one part.
+new Client().send(["a", "b"]);
 // @ts-expect-error A Push does not receive.
 new Push().receive();
 // @ts-expect-error A Pull does not send.

@@ -13,6 +13,7 @@ const constants = @import("constants.zig");
 const contexts = @import("context.zig");
 const monitor = @import("core/monitor.zig");
 const options = @import("options.zig");
+const proxies = @import("proxy.zig");
 const receive_ring = @import("core/receive_ring.zig");
 const sockets = @import("socket/socket.zig");
 
@@ -27,6 +28,7 @@ pub const Status = enum(i32) {
     EAGAIN = -11,
     ENOMEM = -12,
     EACCES = -13,
+    ENODEV = -19,
     EINVAL = -22,
     EMFILE = -24,
     ENAMETOOLONG = -36,
@@ -37,6 +39,7 @@ pub const Status = enum(i32) {
     EADDRINUSE = -98,
     EADDRNOTAVAIL = -99,
     ENOBUFS = -105,
+    EHOSTUNREACH = -113,
     EFSM = -156384763,
     _,
 };
@@ -49,6 +52,9 @@ pub const send_hold: u32 = 2;
 /// Bits of `want` and of a ready event.
 pub const interest_readable: u32 = 1;
 pub const interest_writable: u32 = 2;
+pub const interest_connected: u32 = 4;
+pub const interest_subscribed: u32 = 8;
+pub const interest_all: u32 = 15;
 
 /// Bits that `tick` and `wait` return.
 pub const tick_more: u32 = 1;
@@ -83,6 +89,41 @@ pub const AddressRecord = extern struct {
     data: [108]u8 = @splat(0),
 };
 
+/// What a connect is given besides the address; TypeScript writes it before the call.
+pub const ConnectRecord = extern struct {
+    routing_id_bytes: u32 = 0,
+    routing_id: [260]u8 = @splat(0),
+    /// The local end; family 0: any.
+    source: AddressRecord = .{},
+    /// Whom the SOCKS proxy is asked for: 1 IPv4, 3 a name, 4 IPv6; 0: there is no proxy.
+    target_kind: u32 = 0,
+    target_port: u32 = 0,
+    target_bytes: u32 = 0,
+    /// No name: no authentication.
+    proxy_username_bytes: u32 = 0,
+    proxy_password_bytes: u32 = 0,
+    target: [256]u8 = @splat(0),
+    proxy_username: [256]u8 = @splat(0),
+    proxy_password: [256]u8 = @splat(0),
+};
+
+/// A peer that goes by a routing id.
+pub const PeerRecord = extern struct {
+    /// Its connection, as events name it.
+    connection: u32 = 0,
+    /// The listener or the connecting session that it belongs to.
+    endpoint: u32 = 0,
+    /// 1: a handshake was done and the connection is there.
+    connected: u32 = 0,
+    /// 1: a message for it would be queued.
+    writable: u32 = 0,
+    /// Its socket type; -1: it did not tell.
+    socket_type: i32 = -1,
+    /// Its address as an endpoint string.
+    text_bytes: u32 = 0,
+    text: [128]u8 = @splat(0),
+};
+
 pub const ContextStats = extern struct {
     system_calls: u64 = 0,
     receives: u64 = 0,
@@ -97,6 +138,9 @@ pub const ContextStats = extern struct {
     memory_allocations: u64 = 0,
     memory_system_calls: u64 = 0,
     memory_refused: u64 = 0,
+    /// Connections and connects of the whole process that are inproc, and their messages, bytes.
+    inproc_links: u64 = 0,
+    inproc_bytes: u64 = 0,
     sockets: u32 = 0,
     sessions: u32 = 0,
     listeners: u32 = 0,
@@ -112,21 +156,28 @@ pub const ContextRecord = extern struct {
     /// The endpoint that a bind really got.
     text: [128]u8 = @splat(0),
     addresses: [addresses_max]AddressRecord = @splat(.{}),
+    connect: ConnectRecord = .{},
+    peer: PeerRecord = .{},
     events: [events_batch]contexts.Event = @splat(.{}),
     monitor_event: monitor.Event = .{},
     stats: ContextStats = .{},
+    proxy: proxies.Statistics = .{},
 };
 
 pub const records = .{
     .Address = AddressRecord,
+    .Connect = ConnectRecord,
     .Context = ContextRecord,
     .ContextStats = ContextStats,
     .Event = contexts.Event,
     .MonitorEvent = monitor.Event,
+    .Peer = PeerRecord,
     .Entry = receive_ring.Entry,
     .Cursor = receive_ring.Cursor,
     .Socket = sockets.Record,
     .SocketOptions = options.SocketOptions,
+    .ProxySide = proxies.Statistics.Side,
+    .ProxyStatistics = proxies.Statistics,
     .Shared = sockets.Shared,
 };
 
@@ -136,6 +187,8 @@ pub const enums = .{
     .EventKind = EventKind,
     .MonitorEventType = MonitorEventType,
     .Reason = Reason,
+    .BytesOption = options.Bytes,
+    .ProxyCommand = proxies.Command,
 };
 
 pub const numbers = .{
@@ -143,6 +196,8 @@ pub const numbers = .{
     .SEND_HOLD = send_hold,
     .INTEREST_READABLE = interest_readable,
     .INTEREST_WRITABLE = interest_writable,
+    .INTEREST_CONNECTED = interest_connected,
+    .INTEREST_SUBSCRIBED = interest_subscribed,
     .TICK_MORE = tick_more,
     .TICK_EVENTS = tick_events,
     .TICK_STARVED = tick_starved,
@@ -180,7 +235,8 @@ pub const functions = .{
     // Whether views into the chunk are about: then what is used of it is not written again.
     .arena_viewed = fn (viewed: u32) callconv(.c) void,
     .tick = fn () callconv(.c) u32,
-    .flush = fn () callconv(.c) void,
+    // 1: this thread has something for itself now: a turn is due.
+    .flush = fn () callconv(.c) u32,
     .wait = fn (timeout_ms: i32) callconv(.c) u32,
     .has_events = fn () callconv(.c) u32,
     .events = fn () callconv(.c) u32,
@@ -188,20 +244,48 @@ pub const functions = .{
     .socket_shared = fn (socket: u32) callconv(.c) ?*sockets.Shared,
     .socket_close = fn (socket: u32, linger_ms: i32) callconv(.c) i32,
     .socket_bind = fn (socket: u32) callconv(.c) i32,
+    .socket_bind_inproc = fn (socket: u32, name: Bytes, bytes: u32) callconv(.c) i32,
+    .socket_connect_inproc = fn (socket: u32, name: Bytes, bytes: u32) callconv(.c) i32,
     .socket_unbind = fn (socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32,
+    // Leaves the routing id that the connection goes by in the record, if it has one already.
     .socket_connect = fn (socket: u32, named: u32) callconv(.c) i32,
     .socket_disconnect = fn (socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32,
+    .socket_connections = fn (socket: u32, endpoint: u32) callconv(.c) i32,
+    .socket_limits_changed = fn (socket: u32) callconv(.c) i32,
+    // Who goes by this routing id at the moment.
+    .socket_peer = fn (socket: u32, routing_id: Bytes, bytes: u32) callconv(.c) i32,
+    .socket_set_bytes = fn (socket: u32, option: u32, value: Bytes, bytes: u32) callconv(.c) i32,
+    // SUB, XSUB; a manual XPUB: for the peer whose subscription was read last. DISH: a group.
+    .socket_subscribe = fn (socket: u32, topic: Bytes, bytes: u32) callconv(.c) i32,
+    .socket_unsubscribe = fn (socket: u32, topic: Bytes, bytes: u32) callconv(.c) i32,
+    // How many peers a message would reach that begins so; of a RADIO: that is for this group.
+    .socket_subscribed = fn (socket: u32, topic: Bytes, bytes: u32) callconv(.c) i32,
+    // SERVER, PEER: the routing id of the peer that an endpoint connects to; 0: none.
+    .socket_peer_number = fn (socket: u32, endpoint: u32) callconv(.c) u32,
+    .socket_disconnect_peer = fn (socket: u32, routing_id: Bytes, bytes: u32, linger_ms: i32)
+        callconv(.c) i32,
     .socket_ready = fn (socket: u32) callconv(.c) u32,
     .socket_want = fn (socket: u32, interest: u32) callconv(.c) i32,
     .endpoint_resolved = fn (endpoint: u32, count: u32) callconv(.c) i32,
     .send = fn (socket: u32, part: Bytes, bytes: u32, flags: u32) callconv(.c) i32,
-    .commit = fn () callconv(.c) void,
+    // 1: as flush.
+    .commit = fn () callconv(.c) u32,
     .fill = fn (socket: u32) callconv(.c) i32,
     .copy = fn (socket: u32, position: u32, target: Bytes, bytes: u32) callconv(.c) i32,
     // The buffer is ours until its message is taken or it is reported as abandoned.
     .buffer_lend = fn (session: u32, buffer: Bytes, bytes: u32, id: u32) callconv(.c) i32,
     .monitor = fn (socket: u32, listen: u32) callconv(.c) i32,
     .monitor_next = fn (socket: u32) callconv(.c) i32,
+    // A thread that moves messages between two sockets, which it takes with everything they have.
+    .proxy_create = fn (memory_mib: u32) callconv(.c) i32,
+    .proxy_give = fn (proxy: u32, front: u32, back: u32, capture: u32) callconv(.c) i32,
+    .proxy_command = fn (proxy: u32, command: u32) callconv(.c) i32,
+    // 1: it runs, 0: it has ended and can be destroyed.
+    .proxy_running = fn (proxy: u32) callconv(.c) i32,
+    // The endpoint whose addresses it wants; 0: none.
+    .proxy_ask = fn (proxy: u32) callconv(.c) u32,
+    .proxy_answer = fn (proxy: u32, endpoint: u32, count: u32) callconv(.c) i32,
+    .proxy_destroy = fn (proxy: u32) callconv(.c) i32,
     // Tests: fill a record with a pattern, and tell whether it holds that pattern.
     .probe_fill = fn (record: u32, target: Bytes) callconv(.c) u32,
     .probe_check = fn (record: u32, source: Bytes) callconv(.c) u32,
@@ -210,6 +294,7 @@ pub const functions = .{
 };
 
 comptime {
+    @setEvalBranchQuota(20_000);
     for (@typeInfo(@TypeOf(records)).@"struct".fields) |field| {
         check_record(@field(records, field.name));
     }

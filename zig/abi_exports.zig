@@ -8,13 +8,19 @@ const abi = @import("abi.zig");
 const abi_fingerprint = @import("abi_fingerprint.zig");
 const Address = @import("io/address.zig").Address;
 const contexts = @import("context.zig");
+const inproc = @import("net/inproc.zig");
+const shared_blocks = @import("stdx/shared_blocks.zig");
 const Slabs = @import("stdx/slab.zig").Slabs;
+const socks = @import("net/socks.zig");
+const options = @import("options.zig");
+const proxies = @import("proxy.zig");
 const sockets = @import("socket/socket.zig");
 const Status = abi.Status;
 const Uring = @import("io/uring.zig").Uring;
 const constants = @import("constants.zig");
 
 const Context = contexts.ContextType(Uring);
+const Proxy = proxies.ProxyType(Uring);
 const allocator = std.heap.c_allocator;
 
 /// A thread's context with what only the way in and out of it needs.
@@ -25,6 +31,8 @@ const Owner = struct {
     ticks: u64 = 0,
     /// Parts of the message being sent lie in the caller's memory until it is complete.
     borrowing: bool = false,
+    /// By number less one; null: destroyed.
+    proxies: std.ArrayList(?*Proxy) = .empty,
 };
 
 threadlocal var current: ?*Owner = null;
@@ -52,6 +60,9 @@ fn owner_gone(value: *anyopaque) callconv(.c) void {
 }
 
 fn destroy(owner: *Owner) void {
+    for (owner.proxies.items) |proxy| if (proxy) |it| it.set_command(.end_now);
+    for (owner.proxies.items) |proxy| if (proxy) |it| it.destroy();
+    owner.proxies.deinit(allocator);
     owner.context.deinit();
     owner.uring.deinit();
     allocator.destroy(owner);
@@ -75,7 +86,11 @@ fn status(failure: anyerror) i32 {
         error.DescriptorsExhausted => .EMFILE,
         error.SystemResources => .ENOBUFS,
         error.InvalidArgument => .EINVAL,
+        error.NotPermitted => .EPERM,
+        error.NoSuchDevice => .ENODEV,
         error.Unsupported => .ENOSYS,
+        error.Unroutable => .EHOSTUNREACH,
+        error.InvalidMessage => .EINVAL,
         else => .EIO,
     }));
 }
@@ -144,6 +159,8 @@ pub fn context_stats() callconv(.c) void {
         .memory_allocations = slabs.allocations_total,
         .memory_system_calls = slabs.system_calls_total,
         .memory_refused = slabs.budget_refused + slabs.system_refused,
+        .inproc_links = inproc.live(),
+        .inproc_bytes = shared_blocks.live(),
         .sockets = context.slots.count(),
         .sessions = context.session_table.count(),
         .listeners = context.listener_table.count(),
@@ -184,9 +201,10 @@ pub fn tick() callconv(.c) u32 {
     return @bitCast(owner.context.tick());
 }
 
-pub fn flush() callconv(.c) void {
-    const owner = current orelse return;
+pub fn flush() callconv(.c) u32 {
+    const owner = current orelse return 0;
     owner.context.flush();
+    return @intFromBool(owner.context.has_mail());
 }
 
 pub fn wait(timeout_ms: i32) callconv(.c) u32 {
@@ -201,7 +219,7 @@ pub fn wait(timeout_ms: i32) callconv(.c) u32 {
 
 pub fn has_events() callconv(.c) u32 {
     const owner = current orelse return 0;
-    return @intFromBool(owner.context.has_events());
+    return @intFromBool(owner.context.has_events() or owner.context.has_mail());
 }
 
 pub fn events() callconv(.c) u32 {
@@ -262,6 +280,25 @@ pub fn socket_bind(socket: u32) callconv(.c) i32 {
     return @intFromEnum(Status.OK);
 }
 
+pub fn socket_bind_inproc(socket: u32, name: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (bytes == 0 or bytes > inproc.name_bytes_max) return invalid;
+    const bound = owner.context.bind_inproc(socket, slice(name, bytes));
+    owner.record.result = bound catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+/// What the peer is to be called is in the record, as for `socket_connect`.
+pub fn socket_connect_inproc(socket: u32, name: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    if (bytes == 0 or bytes > inproc.name_bytes_max) return invalid;
+    const connect = &owner.record.connect;
+    const id = prefix(&connect.routing_id, connect.routing_id_bytes) catch return invalid;
+    const session = owner.context.connect_inproc(socket, slice(name, bytes), id);
+    owner.record.result = session catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
 pub fn socket_unbind(socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     if (owner.context.unbind(socket, endpoint, linger_ms)) return @intFromEnum(Status.OK);
@@ -271,19 +308,145 @@ pub fn socket_unbind(socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i3
 pub fn socket_connect(socket: u32, named: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const record = &owner.record;
-    if (named != 0) {
-        record.result = owner.context.connect(socket, null) catch |failure| return status(failure);
-        return @intFromEnum(Status.OK);
+    const connect = &record.connect;
+    var proxy: socks.Client = undefined;
+    // A password is not left lying about.
+    defer @memset(&connect.proxy_password, 0);
+    const how = connect_options(connect, &proxy) catch |failure| return status(failure);
+    var address: Address = undefined;
+    if (named == 0) {
+        address = read_address(&record.addresses[0]) catch |failure| return status(failure);
     }
-    const address = read_address(&record.addresses[0]) catch |failure| return status(failure);
-    record.result = owner.context.connect(socket, &address) catch |failure| return status(failure);
+    const target = if (named == 0) &address else null;
+    record.result = owner.context.connect(socket, target, how) catch |failure| {
+        return status(failure);
+    };
+    const session = owner.context.session_table.get(record.result) orelse {
+        return @intFromEnum(Status.OK);
+    };
+    const id = session.pipe.local_id;
+    @memcpy(connect.routing_id[0..id.len], id);
+    connect.routing_id_bytes = @intCast(id.len);
     return @intFromEnum(Status.OK);
+}
+
+fn connect_options(
+    record: *const abi.ConnectRecord,
+    proxy: *socks.Client,
+) !contexts.ConnectOptions {
+    var how: contexts.ConnectOptions = .{
+        .routing_id = try prefix(&record.routing_id, record.routing_id_bytes),
+        .source = try read_source(&record.source),
+    };
+    if (record.target_kind == 0) return how;
+    const kind = std.enums.fromInt(socks.Kind, record.target_kind) orelse {
+        return error.InvalidArgument;
+    };
+    const port = std.math.cast(u16, record.target_port) orelse return error.InvalidArgument;
+    proxy.* = .{
+        .target = try .init(kind, try prefix(&record.target, record.target_bytes), port),
+        .username = try .init(try prefix(&record.proxy_username, record.proxy_username_bytes)),
+        .password = try .init(try prefix(&record.proxy_password, record.proxy_password_bytes)),
+    };
+    how.proxy = proxy;
+    return how;
+}
+
+fn prefix(buffer: []const u8, bytes: u32) error{InvalidArgument}![]const u8 {
+    return if (bytes > buffer.len) error.InvalidArgument else buffer[0..bytes];
+}
+
+/// Family 0: any source.
+fn read_source(record: *const abi.AddressRecord) !Address {
+    return if (record.family == 0) .{} else read_address(record);
 }
 
 pub fn socket_disconnect(socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     if (owner.context.disconnect(socket, endpoint, linger_ms)) return @intFromEnum(Status.OK);
     return @intFromEnum(Status.ENOENT);
+}
+
+/// Connections of an endpoint, or of all (0), whose handshake is done.
+pub fn socket_connections(socket: u32, endpoint: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    const count = owner.context.connections(slot, endpoint);
+    return @intCast(count orelse return @intFromEnum(Status.ENOENT));
+}
+
+/// High-water marks were set: they count for the peers that are there, too.
+pub fn socket_limits_changed(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    owner.context.limits_changed(slot);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_peer(socket: u32, routing_id: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    if (!slot.socket.addresses_peers()) return status(error.NotSupported);
+    const pipe = slot.socket.find(slice(routing_id, bytes)) orelse return status(error.Unroutable);
+    const session = owner.context.session_table.get(pipe.session).?;
+    const record = &owner.record.peer;
+    record.* = .{
+        .connection = session.handle,
+        .endpoint = session.endpoint,
+        .connected = @intFromBool(pipe.connected),
+        .writable = @intFromBool(pipe.writable()),
+        .socket_type = if (pipe.peer_type) |it| @intFromEnum(it) else -1,
+    };
+    record.text_bytes = @intCast(session.peer_address.format_endpoint(&record.text).len);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_set_bytes(socket: u32, option: u32, value: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    const known = std.enums.fromInt(options.Bytes, option) orelse return invalid;
+    slot.socket.set_bytes(known, slice(value, bytes)) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_subscribe(socket: u32, topic: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    return subscribe(socket, slice(topic, bytes), true);
+}
+
+pub fn socket_unsubscribe(socket: u32, topic: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    return subscribe(socket, slice(topic, bytes), false);
+}
+
+fn subscribe(socket: u32, topic: []const u8, wanted: bool) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    slot.socket.subscribe(topic, wanted) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn socket_subscribed(socket: u32, topic: ?[*]u8, bytes: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    return @intCast(slot.socket.subscribed(slice(topic, bytes)));
+}
+
+pub fn socket_peer_number(socket: u32, endpoint: u32) callconv(.c) u32 {
+    const owner = current orelse return 0;
+    const slot = owner.context.get(socket) orelse return 0;
+    return owner.context.peer_number(slot, endpoint);
+}
+
+pub fn socket_disconnect_peer(
+    socket: u32,
+    routing_id: ?[*]u8,
+    bytes: u32,
+    linger_ms: i32,
+) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    const id = slice(routing_id, bytes);
+    if (owner.context.disconnect_peer(slot, id, linger_ms)) return @intFromEnum(Status.OK);
+    return @intFromEnum(Status.EHOSTUNREACH);
 }
 
 /// What could be done now, as interest bits.
@@ -299,7 +462,7 @@ pub fn socket_ready(socket: u32) callconv(.c) u32 {
 pub fn socket_want(socket: u32, interest: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const slot = owner.context.get(socket) orelse return bad_handle;
-    slot.socket.want(@bitCast(interest & (abi.interest_readable | abi.interest_writable)));
+    slot.socket.want(@bitCast(interest & abi.interest_all));
     return @intFromEnum(Status.OK);
 }
 
@@ -310,7 +473,9 @@ pub fn endpoint_resolved(endpoint: u32, count: u32) callconv(.c) i32 {
     for (addresses[0..count], owner.record.addresses[0..count]) |*address, *record| {
         address.* = read_address(record) catch |failure| return status(failure);
     }
-    if (owner.context.resolved(endpoint, addresses[0..count])) return @intFromEnum(Status.OK);
+    const source = read_source(&owner.record.connect.source) catch |failure| return status(failure);
+    const known = owner.context.resolved(endpoint, addresses[0..count], &source);
+    if (known) return @intFromEnum(Status.OK);
     return @intFromEnum(Status.ENOENT);
 }
 
@@ -331,19 +496,20 @@ pub fn send(socket: u32, part: ?[*]u8, bytes: u32, flags: u32) callconv(.c) i32 
         owner.borrowing = false;
         context.release_borrowed();
     }
-    return @intFromBool(!context.resources.dirty.empty());
+    return @intFromBool(!context.resources.dirty.empty() or context.has_mail());
 }
 
-pub fn commit() callconv(.c) void {
-    const owner = current orelse return;
+pub fn commit() callconv(.c) u32 {
+    const owner = current orelse return 0;
     owner.context.release_borrowed();
+    return @intFromBool(owner.context.has_mail());
 }
 
 pub fn fill(socket: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const slot = owner.context.get(socket) orelse return bad_handle;
     owner.context.fill(slot) catch |failure| return status(failure);
-    return @intFromEnum(Status.OK);
+    return @intFromBool(owner.context.has_mail());
 }
 
 pub fn copy(socket: u32, position: u32, target: ?[*]u8, bytes: u32) callconv(.c) i32 {
@@ -382,6 +548,80 @@ pub fn monitor_next(socket: u32) callconv(.c) i32 {
 }
 
 const probe_records = @typeInfo(@TypeOf(abi.records)).@"struct".fields;
+
+pub fn proxy_create(memory_mib: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const memory_bytes = @as(u64, memory_mib) * 1024 * 1024;
+    owner.proxies.ensureUnusedCapacity(allocator, 1) catch |failure| return status(failure);
+    const wake = owner.uring.wake_duplicate() catch |failure| return status(failure);
+    const proxy = Proxy.create(allocator, wake, memory_bytes) catch |failure| {
+        owner.uring.close(wake);
+        return status(failure);
+    };
+    owner.proxies.appendAssumeCapacity(proxy);
+    owner.record.result = @intCast(owner.proxies.items.len);
+    return @intFromEnum(Status.OK);
+}
+
+fn proxy_of(owner: *Owner, number: u32) ?*Proxy {
+    if (number == 0 or number > owner.proxies.items.len) return null;
+    return owner.proxies.items[number - 1];
+}
+
+pub fn proxy_give(number: u32, front: u32, back: u32, capture: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const proxy = proxy_of(owner, number) orelse return bad_handle;
+    for ([_]u32{ front, back, capture }, 0..) |socket, index| {
+        if (index == 2 and socket == 0) continue;
+        if (owner.context.get(socket) == null) return bad_handle;
+    }
+    proxy.give(&owner.context, .{ front, back, capture }) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn proxy_command(number: u32, command: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const proxy = proxy_of(owner, number) orelse return bad_handle;
+    proxy.set_command(std.enums.fromInt(proxies.Command, command) orelse return invalid);
+    return @intFromEnum(Status.OK);
+}
+
+/// Leaves its statistics in the record.
+pub fn proxy_running(number: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const proxy = proxy_of(owner, number) orelse return bad_handle;
+    owner.record.proxy = proxy.read_statistics();
+    return @intFromBool(!proxy.has_ended());
+}
+
+pub fn proxy_ask(number: u32) callconv(.c) u32 {
+    const owner = current orelse return 0;
+    const proxy = proxy_of(owner, number) orelse return 0;
+    return proxy.next_ask() orelse 0;
+}
+
+pub fn proxy_answer(number: u32, endpoint: u32, count: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const proxy = proxy_of(owner, number) orelse return bad_handle;
+    var addresses: [abi.addresses_max]Address = undefined;
+    if (count > addresses.len) return invalid;
+    for (addresses[0..count], owner.record.addresses[0..count]) |*address, *record| {
+        address.* = read_address(record) catch |failure| return status(failure);
+    }
+    const source = read_source(&owner.record.connect.source) catch |failure| return status(failure);
+    proxy.answer(endpoint, addresses[0..count], &source) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
+/// Waits until its thread has ended.
+pub fn proxy_destroy(number: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const proxy = proxy_of(owner, number) orelse return bad_handle;
+    proxy.set_command(.end_now);
+    proxy.destroy();
+    owner.proxies.items[number - 1] = null;
+    return @intFromEnum(Status.OK);
+}
 
 /// Writes 1, 2, 3 … modulo 251 into a record's bytes; returns its size. 0: no such record.
 pub fn probe_fill(record: u32, target: ?[*]u8) callconv(.c) u32 {

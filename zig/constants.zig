@@ -30,6 +30,12 @@ pub const message_parts_max = 64 * 1024;
 /// Framed bytes that are flushed at once rather than at the end of the turn: from 32 KiB on a
 /// system call costs under 9 ns per small message.
 pub const flush_bytes = 56 * 1024;
+/// What a message within the process counts for at least towards `flush_bytes`: 512 of them are
+/// handed over at once, so that the receiver begins long before the high-water marks are reached.
+pub const hand_over_bytes_min = flush_bytes / 512;
+/// So often what has been read of a peer in this process is told to it at least, messages. Without a
+/// wake-up: a sender that is not held back learns of it with what it hands over next.
+pub const acknowledge_every_max = 256;
 /// Data of a small connection's first send segment, and of a busy one's segments.
 pub const segment_bytes_small = 1024;
 pub const segment_bytes = 64 * 1024;
@@ -42,6 +48,34 @@ pub const send_now_bytes_min = 24 * 1024;
 
 /// Entries of a socket's ring of received parts, shared with JavaScript.
 pub const receive_ring_entries = 512;
+
+/// What one peer may subscribe to: topics, and the bytes of all of them. A million topics cost a
+/// publisher 100 MiB; a real subscriber has a few thousand.
+pub const subscriptions_max_default = 100_000;
+pub const subscription_bytes_max_default = 16 * 1024 * 1024;
+
+/// Subscriptions, cancels and messages that an XPUB keeps for its reader, bytes: 400,000 of them.
+/// Messages stop coming at half of it, so that the other half is left for what cannot wait.
+pub const notices_bytes_max = 64 * 1024 * 1024;
+
+/// A published message of at least this size is never copied for a peer: it takes a quarter of the
+/// block that it keeps from being used again.
+pub const share_bytes_min = 16 * 1024;
+/// Smaller ones are, in a queue that is behind, until so many bytes of them came in a row.
+pub const share_row_bytes_min = 4 * 1024;
+
+/// The largest block of a publisher that is used again: larger ones go with their message.
+pub const shared_bytes_kept = 1024 * 1024;
+
+/// A SUBSCRIBE with a topic of 1 MiB: the longest that we take.
+pub const topic_bytes_max = 1024 * 1024;
+pub const command_bytes_max = topic_bytes_max + 16;
+
+/// A group of RADIO and DISH; libzmq's limit.
+pub const group_bytes_max = 255;
+
+/// Routing ids of the messages in a ring: of 256 messages of 32 bytes each, of 32 with the longest.
+pub const receive_scratch_bytes = 8 * 1024;
 
 /// Connections, listeners, sockets of one context.
 pub const sockets_max = 64 * 1024;
@@ -62,4 +96,5 @@ comptime {
     assert(std.math.isPowerOfTwo(receive_ring_entries));
     assert(large_step_bytes > arena_frame_bytes_max);
     assert(large_trailer_bytes >= 9);
+    assert(share_row_bytes_min < share_bytes_min and share_bytes_min < segment_bytes);
 }

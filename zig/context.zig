@@ -12,16 +12,20 @@ const Allocator = std.mem.Allocator;
 
 const Address = @import("io/address.zig").Address;
 const constants = @import("constants.zig");
+const endpoints = @import("context_endpoints.zig");
 const DeadlineHeap = @import("stdx/deadline_heap.zig").DeadlineHeap;
 const HandleTable = @import("stdx/handle_table.zig").HandleTable;
+const inproc = @import("context_inproc.zig");
 const io_module = @import("io/io.zig");
 const List = @import("stdx/intrusive_list.zig").List;
 const Listener = @import("net/listener.zig").Listener;
+const Mailbox = @import("net/inproc.zig").Mailbox;
 const monitor = @import("core/monitor.zig");
 const Pipe = @import("core/pipe.zig").Pipe;
 const Prng = @import("stdx/prng.zig").Prng;
 const Reason = monitor.Reason;
 const Resources = @import("core/pipe.zig").Resources;
+const session_inproc = @import("core/inproc.zig");
 const sessions = @import("core/session.zig");
 const Outcome = sessions.Outcome;
 const Slabs = @import("stdx/slab.zig").Slabs;
@@ -64,8 +68,10 @@ pub const Status = packed struct(u32) {
     _: u29 = 0,
 };
 
+pub const ConnectOptions = endpoints.ConnectOptions;
+pub const ConnectError = endpoints.ConnectError;
+pub const BindError = endpoints.BindError;
 pub const OpenError = error{ OutOfMemory, TooMany };
-pub const BindError = io_module.BindError || error{ OutOfMemory, TooMany, UnknownHandle };
 
 pub fn ContextType(comptime IO: type) type {
     return struct {
@@ -85,6 +91,8 @@ pub fn ContextType(comptime IO: type) type {
         allocator: Allocator,
         io: *IO,
         resources: Resources,
+        /// Where connections inside the process have news.
+        mailbox: Mailbox,
         slots: HandleTable(Slot, .{ .chunk_slots = 16 }),
         session_table: HandleTable(Session, .{ .chunk_slots = 16 }),
         listener_table: HandleTable(Listener, .{ .chunk_slots = 16 }),
@@ -98,6 +106,8 @@ pub fn ContextType(comptime IO: type) type {
         monitored: u32 = 0,
         starved: bool = false,
         late_completions: u64 = 0,
+        /// Other threads call through the wake descriptor.
+        signalled: bool = false,
 
         pub fn init(
             context: *Context,
@@ -109,7 +119,8 @@ pub fn ContextType(comptime IO: type) type {
             context.* = .{
                 .allocator = allocator,
                 .io = io,
-                .resources = .{ .slabs = .init(memory_bytes_max) },
+                .resources = .{ .slabs = .init(memory_bytes_max), .allocator = allocator },
+                .mailbox = inproc.mailbox(io),
                 .slots = .init(allocator, constants.sockets_max),
                 .session_table = .init(allocator, constants.sessions_max),
                 .listener_table = .init(allocator, constants.sockets_max),
@@ -125,6 +136,7 @@ pub fn ContextType(comptime IO: type) type {
                 context.close(entry.handle, 0);
                 if (context.slots.get(entry.handle)) |slot| context.abandon(slot);
             }
+            inproc.deinit(context);
             assert(context.session_table.count() == 0 and context.listener_table.count() == 0);
             context.resources.arena.chunk = &.{};
             assert(context.resources.arena.unreferenced());
@@ -141,18 +153,27 @@ pub fn ContextType(comptime IO: type) type {
         pub fn tick(context: *Context) Status {
             context.io.begin();
             context.dispatch_completions();
+            // A thread that talks to itself receives in this turn what it sent before.
+            if (context.mailbox.used()) context.flush_dirty();
+            inproc.take_mail(context);
             context.run_timers();
             context.resume_sessions();
             context.receive_pass();
+            context.end_doomed();
             context.end_finished();
             context.flush_dirty();
+            inproc.acknowledge(context);
+            inproc.take_mail(context);
             context.io.set_deadline(context.timers.nearest_ns()) catch {
                 // No room for the request now: the turn is taken again.
                 _ = context.io.finish();
                 return context.status(true);
             };
             const may_sleep = context.io.finish();
-            return context.status(!may_sleep or (!context.readable.empty() and !context.starved));
+            const receiving = !context.readable.empty() and !context.starved;
+            // What was received in this turn may have been used up in it.
+            const resumed = !context.resources.resumed.empty();
+            return context.status(!may_sleep or receiving or resumed or context.has_mail());
         }
 
         fn status(context: *Context, more: bool) Status {
@@ -166,7 +187,8 @@ pub fn ContextType(comptime IO: type) type {
         /// Sleeps until something happens, at most until the deadline; then takes a turn.
         pub fn wait(context: *Context, timeout_ns: ?u64) Status {
             const starved = context.starved and !context.readable.empty();
-            if (!context.io.work_is_waiting() and (context.readable.empty() or starved)) {
+            const idle = !context.io.work_is_waiting() and !context.has_mail();
+            if (idle and (context.readable.empty() or starved)) {
                 context.flush_dirty();
                 context.io.begin();
                 // Refused for want of memory: woken by the limit below at the latest.
@@ -174,10 +196,28 @@ pub fn ContextType(comptime IO: type) type {
                 context.io.set_deadline(context.timers.nearest_ns()) catch {
                     longest = short_wait(timeout_ns);
                 };
-                context.io.wait(longest);
-                _ = context.io.finish();
+                context.sleep(longest);
             }
             return context.tick();
+        }
+
+        fn sleep(context: *Context, timeout_ns: ?u64) void {
+            if (context.mailbox.used() or context.signalled) {
+                // Other threads signal the eventfd, which the ring does not look at.
+                if (context.io.finish() and !context.has_mail()) context.io.sleep(timeout_ns);
+            } else {
+                context.io.wait(timeout_ns);
+                _ = context.io.finish();
+            }
+        }
+
+        pub fn take_mail(context: *Context) void {
+            inproc.take_mail(context);
+        }
+
+        /// We have left ourselves something: nothing else will tell.
+        pub fn has_mail(context: *const Context) bool {
+            return context.mailbox.waiting() > 0;
         }
 
         /// Nothing may tell when memory is there again, so it is looked for.
@@ -212,7 +252,7 @@ pub fn ContextType(comptime IO: type) type {
             context.apply(session, outcome);
         }
 
-        fn late(context: *Context) void {
+        pub fn late(context: *Context) void {
             context.late_completions += 1;
         }
 
@@ -233,7 +273,7 @@ pub fn ContextType(comptime IO: type) type {
             };
         }
 
-        fn resume_sessions(context: *Context) void {
+        pub fn resume_sessions(context: *Context) void {
             while (context.resources.resumed.pop_front()) |pipe| {
                 const session = context.session_table.get(pipe.session) orelse continue;
                 context.apply(session, session.resume_receiving());
@@ -270,6 +310,8 @@ pub fn ContextType(comptime IO: type) type {
                 const session = context.session_table.get(pipe.session) orelse continue;
                 context.apply(session, session.flush());
             }
+            // What was sent before to a connection that has to end has gone now.
+            if (!context.resources.doomed.empty()) context.end_doomed();
         }
 
         /// The owner's flush, outside a turn.
@@ -281,7 +323,7 @@ pub fn ContextType(comptime IO: type) type {
         // -- what sessions report ---------------------------------------------------------------
 
         /// The one place where an outcome is acted on. May end the session.
-        fn apply(context: *Context, session: *Session, outcome: Outcome) void {
+        pub fn apply(context: *Context, session: *Session, outcome: Outcome) void {
             const slot = context.slots.get(session.socket).?;
             if (outcome.connected) context.on_connected(slot, session);
             if (outcome.established) context.on_established(slot, session);
@@ -306,9 +348,15 @@ pub fn ContextType(comptime IO: type) type {
         fn on_established(context: *Context, slot: *Slot, session: *Session) void {
             context.disarm(&session.timer);
             slot.socket.record.connections += 1;
-            context.record(slot, session, .handshake_succeeded, .none, 0);
             const pipe = &session.pipe;
-            if (!pipe.socket_link.linked() and !session.closing) slot.socket.attach(pipe);
+            if (!session.closing) {
+                if (!pipe.socket_link.linked()) slot.socket.attach(pipe);
+                slot.socket.established(pipe);
+            }
+            // Refused by its pattern: there is an event of its own for that.
+            if (!pipe.doomed_link.linked()) {
+                context.record(slot, session, .handshake_succeeded, .none, 0);
+            }
             if (!pipe.send.empty() and !pipe.dirty_link.linked()) {
                 context.resources.dirty.push_back(pipe);
             }
@@ -336,15 +384,21 @@ pub fn ContextType(comptime IO: type) type {
                 },
                 .active => {
                     socket.record.connections -= 1;
+                    if (reason.of_pattern()) {
+                        socket.record.peers_refused += 1;
+                        context.record(slot, session, .handshake_failed_other, reason, 0);
+                    }
                     context.record(slot, session, .disconnected, reason, 0);
+                    socket.disconnected(&session.pipe);
                 },
             }
             if (session.kind == .accepted) return context.orphan(slot, session);
             if (session.closing and session.pipe.send.empty()) return context.finish(session);
             if (session.options.immediate != 0) socket.detach(&session.pipe);
             const ms = session.next_attempt_ms(&context.prng) orelse {
+                // Nothing may be queued for it any more, as for a peer that had connected to us.
                 session.state = .ended;
-                return;
+                return context.orphan(slot, session);
             };
             session.state = .backoff;
             context.arm(&session.timer, ms);
@@ -359,7 +413,7 @@ pub fn ContextType(comptime IO: type) type {
                 .handshake_failed_other;
         }
 
-        /// An accepted session without its connection lives until its last message is read.
+        /// A session that gets no other connection lives until its last message is read.
         fn orphan(context: *Context, slot: *Slot, session: *Session) void {
             const pipe = &session.pipe;
             if (slot.closing or !pipe.socket_link.linked() or pipe.receive.messages == 0) {
@@ -375,15 +429,19 @@ pub fn ContextType(comptime IO: type) type {
 
         fn on_session_timer(context: *Context, session: *Session) void {
             switch (session.state) {
-                .connecting => context.apply(session, session.disconnect(.connection_timed_out)),
-                .handshaking => context.apply(session, session.disconnect(.handshake_timeout)),
+                .connecting, .proxying, .handshaking => {
+                    context.apply(session, session.timed_out());
+                },
                 .backoff => context.attempt(session),
                 .idle, .resolving, .active, .ended => {},
             }
         }
 
         /// Begins a connection attempt: with the addresses in hand, or by asking for a name's.
-        fn attempt(context: *Context, session: *Session) void {
+        pub fn attempt(context: *Context, session: *Session) void {
+            if (session.name.bytes > 0) {
+                return context.apply(session, session_inproc.start(session, &context.mailbox));
+            }
             if (session.named) {
                 session.state = .resolving;
                 if (!session.request_link.linked()) context.requests.push_back(session);
@@ -392,24 +450,49 @@ pub fn ContextType(comptime IO: type) type {
             context.connecting(session, session.restart_connect());
         }
 
-        fn connecting(context: *Context, session: *Session, outcome: Outcome) void {
-            const ms = session.options.connect_timeout_ms;
+        pub fn connecting(context: *Context, session: *Session, outcome: Outcome) void {
+            const ms = session.attempt_ms();
             if (session.state == .connecting and ms > 0) context.arm(&session.timer, ms);
             context.apply(session, outcome);
+        }
+
+        /// Ends the connections that a pattern has no use for.
+        fn end_doomed(context: *Context) void {
+            while (context.resources.doomed.pop_front()) |pipe| {
+                const session = context.session_table.get(pipe.session) orelse continue;
+                const reason = pipe.doom_reason;
+                pipe.doom_reason = .none;
+                if (reason == .local) {
+                    context.end_gently(session);
+                    continue;
+                }
+                if (!session.open()) continue;
+                session.discard_received();
+                context.apply(session, session.disconnect(reason));
+            }
+        }
+
+        /// What was queued before goes first, without linger at least what the kernel takes.
+        fn end_gently(context: *Context, session: *Session) void {
+            const handle = session.handle;
+            context.apply(session, session.flush());
+            const left = context.session_table.get(handle) orelse return;
+            const slot = context.slots.get(left.socket).?;
+            context.release(slot, left, left.options.linger_ms);
         }
 
         // -- ends -------------------------------------------------------------------------------
 
         /// A closing session has sent everything.
-        fn finish(context: *Context, session: *Session) void {
+        pub fn finish(context: *Context, session: *Session) void {
             session.discard_received();
             context.destroy(session);
         }
 
         /// Ends a session at once. Messages it still holds are counted as dropped.
-        fn destroy(context: *Context, session: *Session) void {
+        pub fn destroy(context: *Context, session: *Session) void {
             const slot = context.slots.get(session.socket).?;
-            if (session.fd >= 0) {
+            if (session.open()) {
                 if (session.state == .active) slot.socket.record.connections -= 1;
                 context.record(slot, session, .disconnected, .local, 0);
                 _ = session.disconnect(.local);
@@ -421,6 +504,7 @@ pub fn ContextType(comptime IO: type) type {
             slot.socket.detach(&session.pipe);
             context.count_lost(slot, session);
             const dropped = session.pipe.deinit();
+            session.free_route();
             if (slot.closing) {
                 slot.socket.record.dropped_linger += dropped;
             } else slot.socket.record.dropped_disconnect += dropped;
@@ -449,14 +533,6 @@ pub fn ContextType(comptime IO: type) type {
             }
         }
 
-        fn close_listener(context: *Context, slot: *Slot, listener: *Listener) void {
-            listener.close(context.io);
-            context.disarm(&listener.timer);
-            context.record_endpoint(slot, listener.handle, .closed, 0);
-            slot.listeners.remove(listener);
-            context.listener_table.remove(listener.handle);
-        }
-
         // -- the owner's calls ------------------------------------------------------------------
 
         pub fn open(context: *Context, socket_type: sockets.Type) OpenError!u32 {
@@ -468,7 +544,8 @@ pub fn ContextType(comptime IO: type) type {
                 .shared = shared,
                 .linger = .{ .kind = .linger, .handle = entry.handle },
             };
-            entry.value.socket.init(
+            errdefer context.slots.remove(entry.handle);
+            try entry.value.socket.init(
                 entry.handle,
                 socket_type,
                 &context.resources,
@@ -490,6 +567,8 @@ pub fn ContextType(comptime IO: type) type {
         pub fn close(context: *Context, handle: u32, linger_ms: i32) void {
             const slot = context.get(handle) orelse return;
             while (slot.listeners.first()) |listener| context.close_listener(slot, listener);
+            // Who has just found the name must not take us for a peer: no turn may follow.
+            inproc.take_mail(context);
             context.flush_dirty();
             slot.closing = true;
             slot.socket.wanted = .{};
@@ -501,10 +580,11 @@ pub fn ContextType(comptime IO: type) type {
                 if (slot.sessions.count == 1) break;
                 context.close_session(session, linger_ms);
             }
+            // Listeners hold their address until the kernel has been told.
+            defer context.io.submit();
             const last = slot.sessions.first() orelse return context.free_slot(slot);
             if (linger_ms > 0) context.arm(&slot.linger, @intCast(linger_ms));
             if (slot.sessions.count == 1) context.close_session(last, linger_ms);
-            context.io.submit();
         }
 
         fn close_session(context: *Context, session: *Session, linger_ms: i32) void {
@@ -515,102 +595,35 @@ pub fn ContextType(comptime IO: type) type {
             if (linger_ms == 0 or session.state == .ended) context.destroy(session);
         }
 
-        pub fn bind(context: *Context, handle: u32, address: *const Address) BindError!u32 {
-            const slot = context.get(handle) orelse return error.UnknownHandle;
-            const entry = try context.listener_table.insert();
-            errdefer context.listener_table.remove(entry.handle);
-            const listener = entry.value;
-            listener.* = .{
-                .handle = entry.handle,
-                .socket = handle,
-                .timer = .{ .kind = .listener, .handle = entry.handle },
-            };
-            listener.open(context.io, address, slot.socket.options) catch |failure| {
-                context.record_endpoint(slot, entry.handle, .bind_failed, 0);
-                return failure;
-            };
-            slot.listeners.push_back(listener);
-            context.record_endpoint(slot, entry.handle, .listening, 0);
-            context.io.submit();
-            return entry.handle;
+        // -- endpoints (context_endpoints.zig) --------------------------------------------------
+
+        pub const bind = endpoints.bind;
+        pub const bound_address = endpoints.bound_address;
+        pub const unbind = endpoints.unbind;
+        pub const connect = endpoints.connect;
+        pub const resolved = endpoints.resolved;
+        pub const disconnect = endpoints.disconnect;
+        pub const peer_number = endpoints.peer_number;
+        pub const disconnect_peer = endpoints.disconnect_peer;
+        pub const release = endpoints.release;
+        pub const limits_changed = endpoints.limits_changed;
+        pub const connections = endpoints.connections;
+        pub const accepted = endpoints.accepted;
+        pub const retry_accept = endpoints.retry_accept;
+        pub const close_listener = endpoints.close_listener;
+
+        /// `name` is bound in the whole process, and belongs to no other socket of it.
+        pub fn bind_inproc(context: *Context, handle: u32, name: []const u8) inproc.BindError!u32 {
+            return inproc.bind(context, handle, name);
         }
 
-        /// Where a listener really listens.
-        pub fn bound_address(context: *Context, handle: u32) ?*const Address {
-            const listener = context.listener_table.get(handle) orelse return null;
-            return &listener.address;
-        }
-
-        /// Ends a listener and the connections it accepted. False: no such one.
-        pub fn unbind(context: *Context, handle: u32, endpoint: u32, linger_ms: i32) bool {
-            const slot = context.get(handle) orelse return false;
-            const listener = context.listener_table.get(endpoint) orelse return false;
-            if (listener.socket != handle) return false;
-            context.close_listener(slot, listener);
-            var next = slot.sessions.first();
-            while (next) |session| {
-                next = slot.sessions.next(session);
-                if (session.endpoint != endpoint or session.state == .ended) continue;
-                if (linger_ms != 0 and !session.pipe.send.empty()) {
-                    context.release(slot, session, linger_ms);
-                    continue;
-                }
-                // What it has received stays readable, as when the peer had left.
-                session.discard_received();
-                context.apply(session, session.disconnect(.local));
-            }
-            context.io.submit();
-            return true;
-        }
-
-        /// Makes a session that connects and reconnects. Without an address its name is asked for.
-        pub fn connect(context: *Context, handle: u32, address: ?*const Address) BindError!u32 {
-            const slot = context.get(handle) orelse return error.UnknownHandle;
-            const session = try context.make_session(slot, .connecting, 0);
-            session.endpoint = session.handle;
-            if (slot.socket.options.immediate == 0) slot.socket.attach(&session.pipe);
-            context.record(slot, session, .connect_delayed, .none, 0);
-            if (address) |known| {
-                context.connecting(session, session.start_connect(known[0..1]));
-            } else {
-                session.named = true;
-                context.attempt(session);
-            }
-            context.io.submit();
-            return session.handle;
-        }
-
-        /// The addresses of a name, as asked for; none: it was not found.
-        pub fn resolved(context: *Context, handle: u32, addresses: []const Address) bool {
-            const session = context.session_table.get(handle) orelse return false;
-            if (session.state != .resolving) return false;
-            if (addresses.len == 0) {
-                context.apply(session, session.disconnect(.name_not_found));
-            } else context.connecting(session, session.start_connect(addresses));
-            context.io.submit();
-            return true;
-        }
-
-        /// Ends a connecting session. What it received is dropped, what is queued is sent for as
-        /// long as linger allows. False: no such one.
-        pub fn disconnect(context: *Context, handle: u32, endpoint: u32, linger_ms: i32) bool {
-            const slot = context.get(handle) orelse return false;
-            const session = context.session_table.get(endpoint) orelse return false;
-            if (session.socket != handle or session.kind != .connecting) return false;
-            if (session.closing) return false;
-            context.release(slot, session, linger_ms);
-            context.io.submit();
-            return true;
-        }
-
-        /// Takes a session away from its socket; it stays until it has sent what is queued.
-        fn release(context: *Context, slot: *Slot, session: *Session, linger_ms: i32) void {
-            slot.socket.detach(&session.pipe);
-            session.closing = true;
-            session.pipe.receive.clear(&context.resources);
-            if (session.pipe.send.empty()) return context.finish(session);
-            if (linger_ms == 0 or session.state == .ended) return context.destroy(session);
-            if (linger_ms > 0) context.arm(&session.linger, @intCast(linger_ms));
+        pub fn connect_inproc(
+            context: *Context,
+            handle: u32,
+            name: []const u8,
+            routing_id: []const u8,
+        ) ConnectError!u32 {
+            return inproc.connect(context, handle, name, routing_id);
         }
 
         /// Queues one part. With `borrow` the payload has to stay valid until `commit`.
@@ -623,9 +636,11 @@ pub fn ContextType(comptime IO: type) type {
         ) sockets.SendError!void {
             slot.socket.send(part, more, borrow) catch |failure| {
                 if (failure != error.WouldBlock) return failure;
-                // The kernel may take what is queued: a burst needs no wait for that.
-                if (context.resources.dirty.empty()) return failure;
+                // The kernel may take what is queued: a burst needs no wait for that. A reader in
+                // another thread may have told of what it has read.
+                if (context.resources.dirty.empty() and !context.has_mail()) return failure;
                 context.release_borrowed();
+                inproc.take_mail(context);
                 return slot.socket.send(part, more, borrow);
             };
             if (context.resources.dirty_bytes >= constants.flush_bytes) context.release_borrowed();
@@ -664,6 +679,8 @@ pub fn ContextType(comptime IO: type) type {
         /// Puts received messages into the socket's ring.
         pub fn fill(context: *Context, slot: *Slot) sockets.ReceiveError!void {
             try slot.socket.fill();
+            inproc.acknowledge(context);
+            if (!context.resources.doomed.empty()) context.end_doomed();
             context.end_finished();
         }
 
@@ -739,7 +756,7 @@ pub fn ContextType(comptime IO: type) type {
             return null;
         }
 
-        fn record(
+        pub fn record(
             context: *Context,
             slot: *Slot,
             session: *const Session,
@@ -760,7 +777,7 @@ pub fn ContextType(comptime IO: type) type {
             slot.socket.record.events_waiting = slot.socket.monitor.count;
         }
 
-        fn record_endpoint(
+        pub fn record_endpoint(
             _: *Context,
             slot: *Slot,
             endpoint: u32,
@@ -778,7 +795,7 @@ pub fn ContextType(comptime IO: type) type {
 
         // -- parts ------------------------------------------------------------------------------
 
-        fn make_session(
+        pub fn make_session(
             context: *Context,
             slot: *Slot,
             kind: @FieldType(Session, "kind"),
@@ -798,51 +815,28 @@ pub fn ContextType(comptime IO: type) type {
                 .pipe = .{
                     .resources = &context.resources,
                     .session = entry.handle,
+                    .connecting = kind == .connecting,
                     .send_high_water_mark = options.send_high_water_mark,
                     .receive_high_water_mark = options.receive_high_water_mark,
                 },
                 .timer = .{ .kind = .session, .handle = entry.handle },
                 .linger = .{ .kind = .session_linger, .handle = entry.handle },
             };
+            const socket = &slot.socket;
+            if (socket.conflates()) {
+                const received = socket.type != .@"pub";
+                entry.value.pipe.conflate(&socket.record.dropped_conflated, received);
+            }
             slot.sessions.push_back(entry.value);
             return entry.value;
         }
 
-        fn accepted(context: *Context, completion: io_module.Completion) void {
-            const listener = context.listener_table.get(completion.token.handle) orelse {
-                if (completion.result >= 0) context.io.close(completion.result);
-                return context.late();
-            };
-            const slot = context.slots.get(listener.socket).?;
-            listener.accepting = completion.more;
-            if (completion.result >= 0) {
-                if (context.make_session(slot, .accepted, listener.handle)) |session| {
-                    const outcome = session.start_accepted(completion.result);
-                    context.record(slot, session, .accepted, .none, 0);
-                    context.apply(session, outcome);
-                } else |_| context.io.close(completion.result);
-            } else {
-                const errno: u32 = @intCast(-completion.result);
-                context.record_endpoint(slot, listener.handle, .accept_failed, errno);
-            }
-            if (listener.accepting) return;
-            // A failed accept (no descriptors) would fail again at once and spin.
-            if (completion.result < 0) return context.retry_accept(listener);
-            listener.accept(context.io) catch context.retry_accept(listener);
-        }
-
-        const accept_retry_ms = 100;
-
-        fn retry_accept(context: *Context, listener: *Listener) void {
-            if (!listener.timer.node.armed()) context.arm(&listener.timer, accept_retry_ms);
-        }
-
-        fn arm(context: *Context, timer: *Timer, ms: u32) void {
+        pub fn arm(context: *Context, timer: *Timer, ms: u32) void {
             if (timer.node.armed()) context.timers.remove(timer);
             context.timers.insert(timer, context.io.now_ns() + @as(u64, ms) * time.ns_per_ms);
         }
 
-        fn disarm(context: *Context, timer: *Timer) void {
+        pub fn disarm(context: *Context, timer: *Timer) void {
             if (timer.node.armed()) context.timers.remove(timer);
         }
     };

@@ -93,7 +93,7 @@ test "a pipeline carries messages of all sizes in order: PUSH would lose jobs" {
     const pull = try context.open(.pull);
     const push = try context.open(.push);
     const listener = try context.bind(pull, &.ipv4(.{ 127, 0, 0, 1 }, 0));
-    _ = try context.connect(push, context.bound_address(listener).?);
+    _ = try context.connect(push, context.bound_address(listener).?, .{});
 
     var out: std.ArrayList(u8) = .empty;
     defer out.deinit(testing.allocator);
@@ -126,7 +126,7 @@ test "ten thousand queued messages arrive once each: none lost, none twice" {
     const pull = try context.open(.pull);
     const push = try context.open(.push);
     const listener = try context.bind(pull, &try .unix("\x00monocoque-context-test"));
-    _ = try context.connect(push, context.bound_address(listener).?);
+    _ = try context.connect(push, context.bound_address(listener).?, .{});
     var out: std.ArrayList(u8) = .empty;
     defer out.deinit(testing.allocator);
     var buffer: [8]u8 = undefined;
@@ -159,7 +159,7 @@ test "a request gets its reply: REQ and REP would talk past each other" {
     const rep = try context.open(.rep);
     const req = try context.open(.req);
     const listener = try context.bind(rep, &.ipv4(.{ 127, 0, 0, 1 }, 0));
-    _ = try context.connect(req, context.bound_address(listener).?);
+    _ = try context.connect(req, context.bound_address(listener).?, .{});
     var out: std.ArrayList(u8) = .empty;
     defer out.deinit(testing.allocator);
     for (0..50) |_| {
@@ -187,7 +187,7 @@ test "connect before bind, and a peer that comes back: queued messages are kept"
     const context = &harness.context;
     const address: Address = try .unix("\x00monocoque-context-reconnect");
     const push = try context.open(.push);
-    _ = try context.connect(push, &address);
+    _ = try context.connect(push, &address, .{});
     context.get(push).?.socket.options.reconnect_interval_ms = 1;
     try harness.send(push, &.{"first"});
     var out: std.ArrayList(u8) = .empty;

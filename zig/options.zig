@@ -5,7 +5,23 @@
 const std = @import("std");
 const assert = std.debug.assert;
 
+const constants = @import("constants.zig");
+
 pub const routing_id_bytes_max = 255;
+/// As much as a handshake takes, see zmtp/null.zig.
+pub const metadata_bytes_max = 2048;
+
+/// Options that are byte strings of any length: set by a call, kept by the socket.
+pub const Bytes = enum(u32) {
+    /// XPUB: the first message that a new subscriber gets.
+    welcome_message,
+    /// The first message that a new peer gets.
+    hello_message,
+    /// What is received when a peer that had connected to us has gone.
+    disconnect_message,
+    /// What is received when a connection that we made is lost.
+    hiccup_message,
+};
 
 pub const SocketOptions = extern struct {
     /// Milliseconds that close waits for queued messages; -1 for ever, 0 not at all.
@@ -37,6 +53,15 @@ pub const SocketOptions = extern struct {
     tcp_max_retransmit_ms: u32 = 0,
     /// IP_TOS or IPV6_TCLASS.
     type_of_service: u32 = 0,
+    /// SO_PRIORITY; 0 leaves the kernel's.
+    priority: u32 = 0,
+    /// SO_BUSY_POLL, microseconds; 0 leaves the kernel's.
+    busy_poll_us: u32 = 0,
+    /// A bound descriptor that the next bind takes over; -1: none.
+    use_fd: i32 = -1,
+    /// SO_BINDTODEVICE: the name of an interface; no bytes: any.
+    device_bytes: u32 = 0,
+    device_buffer: [16]u8 = @splat(0),
     /// 1: messages are queued only for peers that are connected.
     immediate: u32 = 0,
     /// 1: addresses of both families.
@@ -45,12 +70,52 @@ pub const SocketOptions = extern struct {
     request_correlate: u32 = 0,
     /// REQ: a new request may replace one that is still waiting for its reply.
     request_relaxed: u32 = 0,
+    /// ROUTER: 1: a message for nobody is refused instead of dropped.
+    router_mandatory: u32 = 0,
+    /// ROUTER: 1: a new peer takes over the id of an old one.
+    router_handover: u32 = 0,
+    /// ROUTER: [id, ""] when a peer comes (bit 1) and goes (bit 2).
+    router_notify: u32 = 0,
+    /// REQ, DEALER, ROUTER: 1: an empty message on each new connection.
+    probe_router: u32 = 0,
+    /// STREAM: 1: [id, ""] when a peer comes and goes.
+    stream_notify: u32 = 1,
+    /// 1: a queue keeps the newest message only.
+    conflate: u32 = 0,
+    /// PUB, XPUB, RADIO: 1: wait instead of dropping for a subscriber that is full.
+    publisher_no_drop: u32 = 0,
+    /// XPUB: 0 tells of first subscriptions and last cancels, 1 of every subscription, 2 of every
+    /// cancel too.
+    publisher_verbosity: u32 = 0,
+    /// XPUB: 1: subscriptions are applied by hand; 2: and the next message goes to the last one
+    /// only.
+    publisher_manual: u32 = 0,
+    /// PUB, XPUB, SUB: 1: what matches no subscription is sent, or taken.
+    invert_matching: u32 = 0,
+    /// XPUB, XSUB: 1: only the first part of a message may be a subscription.
+    only_first_subscribe: u32 = 0,
+    /// XSUB: 1: every cancel is sent, not only the last of a topic.
+    subscriber_verbose_unsubscribe: u32 = 0,
+    /// PUB, XPUB, RADIO: what one peer may subscribe to, topics and their bytes; 0 for no limit.
+    subscriptions_max: u32 = constants.subscriptions_max_default,
+    subscription_bytes_max: u32 = constants.subscription_bytes_max_default,
     routing_id_bytes: u32 = 0,
     routing_id_buffer: [256]u8 = @splat(0),
+    /// Further properties of READY, encoded.
+    metadata_bytes: u32 = 0,
+    metadata_buffer: [metadata_bytes_max + 4]u8 = @splat(0),
 
     pub fn routing_id(options: *const SocketOptions) []const u8 {
         // Shared memory: never trust a length in it further than the buffer goes.
         return options.routing_id_buffer[0..@min(options.routing_id_bytes, routing_id_bytes_max)];
+    }
+
+    pub fn metadata(options: *const SocketOptions) []const u8 {
+        return options.metadata_buffer[0..@min(options.metadata_bytes, metadata_bytes_max)];
+    }
+
+    pub fn device(options: *const SocketOptions) []const u8 {
+        return options.device_buffer[0..@min(options.device_bytes, options.device_buffer.len)];
     }
 
     pub fn frame_bytes_max(options: *const SocketOptions, limit: u64) u64 {

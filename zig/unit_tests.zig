@@ -1,28 +1,44 @@
 //! Every file with tests. zig/tidy.zig fails when one is missing here.
 
 comptime {
+    _ = @import("context_inproc_test.zig");
     _ = @import("context_test.zig");
     _ = @import("core/arena.zig");
+    _ = @import("core/conflate.zig");
     _ = @import("core/envelope.zig");
     _ = @import("core/monitor.zig");
     _ = @import("core/receive_ring.zig");
-    _ = @import("core/send_queue.zig");
+    _ = @import("core/send_queue_test.zig");
     _ = @import("io/address.zig");
     _ = @import("io/io.zig");
     _ = @import("io/transfer.zig");
     _ = @import("io/uring.zig");
     _ = @import("net/backoff.zig");
+    _ = @import("net/inproc.zig");
+    _ = @import("net/socks.zig");
     _ = @import("sim/attack_test.zig");
+    _ = @import("sim/connect_test.zig");
+    _ = @import("sim/draft_test.zig");
     _ = @import("sim/fault_test.zig");
+    _ = @import("sim/inproc_test.zig");
     _ = @import("sim/memory_io.zig");
     _ = @import("sim/pattern_test.zig");
+    _ = @import("sim/pubsub_test.zig");
+    _ = @import("sim/router_test.zig");
+    _ = @import("sim/relocation_test.zig");
     _ = @import("sim/session_test.zig");
+    _ = @import("sim/stream_test.zig");
     _ = @import("sim/wire_test.zig");
+    _ = @import("socket/notices.zig");
+    _ = @import("socket/subscription_trie.zig");
+    _ = @import("socket/topic_tree.zig");
     _ = @import("stdx/copy.zig");
     _ = @import("stdx/deadline_heap.zig");
     _ = @import("stdx/handle_table.zig");
     _ = @import("stdx/intrusive_list.zig");
+    _ = @import("stdx/lock.zig");
     _ = @import("stdx/prng.zig");
+    _ = @import("stdx/shared_blocks.zig");
     _ = @import("stdx/slab.zig");
     _ = @import("stdx/snap.zig");
     _ = @import("stdx/time.zig");

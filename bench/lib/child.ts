@@ -4,6 +4,9 @@ import type { Subprocess } from "bun"
 /** What the peers print, all of them together; which fields a line has depends on the role. */
 export interface PeerRecord {
   endpoint?: string
+  /** The other endpoint of a proxy. */
+  backEnd?: string
+  ready?: boolean
   total?: number
   counted?: number
   bytes?: number
@@ -19,7 +22,7 @@ export interface PeerRecord {
 }
 
 /** A field that the role must have printed. */
-export function field(record: PeerRecord, name: Exclude<keyof PeerRecord, "endpoint">): number {
+export function field(record: PeerRecord, name: Exclude<keyof PeerRecord, "endpoint" | "backEnd" | "ready">): number {
   const value = record[name]
   if (typeof value !== "number") throw new PeerError(`a peer's result has no "${name}": ${JSON.stringify(record)}`)
   return value
@@ -45,8 +48,8 @@ const EXIT_MS = 5_000
 export interface ChildOptions {
   /** How messages call this process. */
   name: string
-  /** The CPU to pin it to. */
-  core?: number | undefined
+  /** The CPUs to pin it to. */
+  cores?: readonly number[] | undefined
   deadlineMs: number
 }
 
@@ -60,7 +63,7 @@ export class Child {
 
   constructor(command: readonly string[], options: ChildOptions) {
     this.name = options.name
-    const pin = options.core === undefined ? [] : ["taskset", "-c", String(options.core)]
+    const pin = options.cores === undefined ? [] : ["taskset", "-c", options.cores.join(",")]
     this.#process = Bun.spawn({
       cmd: [...DIE_WITH_PARENT, ...pin, ...command],
       stdin: "pipe",
@@ -90,6 +93,12 @@ export class Child {
     } catch {
       throw new PeerError(`${this.name} printed a line that is not JSON: ${value.slice(0, 200)}`)
     }
+  }
+
+  /** Writes a line to the peer's stdin: everybody is ready, begin. */
+  tell(): void {
+    this.#process.stdin.write("go\n")
+    void this.#process.stdin.flush()
   }
 
   /** Ends the peer's stdin: the other side has everything, print what it cost. */

@@ -25,8 +25,9 @@ export async function main(program: string, measure: (options: BenchOptions) => 
 }
 
 /** Slow is never a failure. A peer that broke is one. */
-function reportFailures({ throughput = [], latency = [], burst = [] }: Results): number {
-  const failures = [...throughput, ...latency, ...burst].flatMap(({ failure }) => failure ?? [])
+function reportFailures(results: Results): number {
+  const all: { failure?: string }[] = Object.values(results).flat()
+  const failures = all.flatMap(({ failure }) => failure ?? [])
   for (const failure of failures) console.error(`broken: ${failure}`)
   return failures.length === 0 ? 0 : 1
 }

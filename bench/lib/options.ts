@@ -8,6 +8,8 @@ export const SIZES = [64, 256, 1024, 4096, 16384, 65536] as const
 export interface BenchOptions {
   quick: boolean
   sizes: readonly number[]
+  /** Sizes that were asked for by name, for the programs that have others by default. */
+  only: readonly number[] | undefined
   transports: readonly Transport[]
   contenders: readonly Contender[]
   rounds: number
@@ -22,11 +24,11 @@ export interface BenchOptions {
 }
 
 export const HELP = `Flags
-  --quick             fewer sizes, tcp only, shorter measurements: about 90 s in all
+  --quick             fewer sizes, tcp only, shorter measurements: about 3 minutes in all
   --only 64,1024      message sizes in bytes             (default ${SIZES.join(",")})
   --transports tcp    tcp, ipc                           (default both)
   --peers libzmq,raw  ${[...new Set(CONTENDERS.map((c) => c.peer))].join(", ")}
-  --modes plain       modes of monocoque: plain, batches, borrowed, sync
+  --modes plain       modes of monocoque: plain, batches, borrowed, sync, proxy
   --rounds 7          interleaved rounds, medians of them (default 5)
   --seconds 0.5       length of one throughput measurement
   --hwm 1000          both high-water marks, of every peer
@@ -59,12 +61,14 @@ export function parseOptions(program: string, argv = process.argv.slice(2)): Ben
   }
   const { quick, json } = values
   if (values.bin !== undefined) useBinaries(values.bin)
+  const only = values.only === undefined ? undefined : numbers("only", values.only, 1)
   const cores = numbers("cores", values.cores, 0)
   if (cores.length !== 2) throw new Error("--cores wants two CPU numbers, such as 0,1")
   return {
     quick,
     json,
-    sizes: values.only === undefined ? (quick ? [64, 1024, 65536] : SIZES) : numbers("only", values.only, 1),
+    sizes: only ?? (quick ? [64, 1024, 65536] : SIZES),
+    only,
     transports: transports(values.transports ?? (quick ? "tcp" : "tcp,ipc")),
     contenders: contenders(values.peers, values.modes),
     rounds: numbers("rounds", values.rounds, 1)[0]!,

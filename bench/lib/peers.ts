@@ -5,7 +5,7 @@ import { join, resolve } from "node:path"
 export const ROOT = resolve(import.meta.dir, "../..")
 const PEERS = join(ROOT, "bench/peers")
 
-export type Measurement = "throughput" | "latency" | "burst"
+export type Measurement = "throughput" | "latency" | "burst" | "fanout" | "router" | "inproc" | "inproc latency" | "proxy"
 export type PeerName = "libzmq" | "raw" | "raw-bun" | "zeromq.js" | "monocoque"
 
 export interface Contender {
@@ -21,11 +21,22 @@ export interface Contender {
   byteNs: number
 }
 
-const ALL = ["throughput", "latency", "burst"] as const
+const PAIRS = ["throughput", "latency", "burst"] as const
+const MANY = ["fanout", "router", "inproc"] as const
+/** What the peers do that are not the program of two sockets: one socket and many, two threads, a proxy. */
+export type Program = "many" | "inproc" | "proxy"
 
 /** The first one is what every ratio refers to. */
 export const CONTENDERS: readonly Contender[] = [
-  { id: "libzmq", label: "libzmq, C", peer: "libzmq", mode: "plain", in: ALL, messageNs: 250, byteNs: 0.8 },
+  {
+    id: "libzmq",
+    label: "libzmq, C",
+    peer: "libzmq",
+    mode: "plain",
+    in: [...PAIRS, ...MANY, "inproc latency", "proxy"],
+    messageNs: 250,
+    byteNs: 0.8,
+  },
   {
     id: "raw",
     label: "raw loop, C (limit)",
@@ -49,17 +60,25 @@ export const CONTENDERS: readonly Contender[] = [
     label: "zeromq.js, Node",
     peer: "zeromq.js",
     mode: "plain",
-    in: ALL,
+    in: PAIRS,
     messageNs: 4000,
     byteNs: 0.8,
   },
-  { id: "monocoque/plain", label: "monocoque, plain", peer: "monocoque", mode: "plain", in: ALL, messageNs: 150, byteNs: 0.5 },
+  {
+    id: "monocoque/plain",
+    label: "monocoque, plain",
+    peer: "monocoque",
+    mode: "plain",
+    in: [...PAIRS, ...MANY, "inproc latency"],
+    messageNs: 150,
+    byteNs: 0.5,
+  },
   {
     id: "monocoque/batches",
     label: "monocoque, batches",
     peer: "monocoque",
     mode: "batches",
-    in: ["throughput", "burst"],
+    in: ["throughput", "burst", ...MANY],
     messageNs: 60,
     byteNs: 0.5,
   },
@@ -68,11 +87,28 @@ export const CONTENDERS: readonly Contender[] = [
     label: "monocoque, borrowed batches",
     peer: "monocoque",
     mode: "borrowed",
-    in: ["throughput"],
+    in: ["throughput", ...MANY],
     messageNs: 50,
     byteNs: 0.4,
   },
-  { id: "monocoque/sync", label: "monocoque, synchronous", peer: "monocoque", mode: "sync", in: ALL, messageNs: 70, byteNs: 0.4 },
+  {
+    id: "monocoque/sync",
+    label: "monocoque, synchronous",
+    peer: "monocoque",
+    mode: "sync",
+    in: [...PAIRS, "inproc", "inproc latency"],
+    messageNs: 70,
+    byteNs: 0.4,
+  },
+  {
+    id: "monocoque/proxy",
+    label: "monocoque, Proxy",
+    peer: "monocoque",
+    mode: "proxy",
+    in: ["proxy"],
+    messageNs: 250,
+    byteNs: 0.8,
+  },
 ]
 
 export const BASELINE = CONTENDERS[0]!.id
@@ -83,29 +119,34 @@ export function useBinaries(directory: string): void {
   binaries = resolve(directory)
 }
 
-export function commandOf(peer: PeerName): string[] {
+export function commandOf(peer: PeerName, program?: Program): string[] {
+  const name = program === undefined ? peer : `${peer}_${program}`
   switch (peer) {
     case "libzmq":
     case "raw":
-      return [join(binaries, peer)]
+      return [join(binaries, name)]
     case "raw-bun":
       return [process.execPath, join(PEERS, "raw_bun.ts")]
     case "zeromq.js":
       return [Bun.which("node") ?? "node", join(PEERS, "zeromq_js.mjs")]
     case "monocoque":
-      return [process.execPath, join(PEERS, "monocoque.ts")]
+      return [process.execPath, join(PEERS, `${name}.ts`)]
   }
 }
 
 /** A peer that cannot start is a failure, never a row left out: say what to do before measuring anything. */
 export function checkPeers(contenders: readonly Contender[]): void {
   const peers = new Set(contenders.map((contender) => contender.peer))
-  for (const peer of ["libzmq", "raw"] as const) {
-    const [binary] = commandOf(peer)
-    if (peers.has(peer) && !existsSync(binary!)) throw new Error(`${binary} is missing: run \`npx zig build peers\``)
+  if (peers.has("raw")) checkBinary(commandOf("raw"))
+  if (peers.has("libzmq")) {
+    for (const program of [undefined, "many", "inproc", "proxy"] as const) checkBinary(commandOf("libzmq", program))
   }
   if (peers.has("zeromq.js")) checkNode()
   if (Bun.which("taskset") === null) throw new Error("taskset is missing: apt-get install util-linux")
+}
+
+function checkBinary([binary]: readonly string[]): void {
+  if (!existsSync(binary!)) throw new Error(`${binary} is missing: run \`npx zig build peers\``)
 }
 
 function checkNode(): void {

@@ -6,6 +6,10 @@ export interface PeerOptions {
   warmup: number
   hwm: number
   mode: string
+  seconds: number
+  sockets: number
+  window: number
+  noDrop: boolean
 }
 
 export function readArguments(argv?: string[]): PeerOptions
@@ -13,12 +17,14 @@ export function print(record: Record<string, unknown>): void
 export function wallMs(): number
 export function cpuSeconds(): number
 export function released(): Promise<void>
+export function told(): Promise<void>
 export function runPeer(tasks: Record<string, (options: PeerOptions) => Promise<void>>): Promise<void>
 
 export class PullMeter {
   total: number
   bytes: number
   add(messages: number, bytes: number): void
+  begin(uncounted?: number): void
   print(): void
 }
 

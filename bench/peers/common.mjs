@@ -3,7 +3,7 @@
 import { once } from "node:events"
 import { parseArgs } from "node:util"
 
-/** Reads `<role>-<side> --endpoint E --size S --count N [--warmup W] [--hwm H] [--mode M]`. */
+/** Reads `<role>-<side> --endpoint E --size S --count N [--warmup W] [--hwm H] [--mode M] …`. */
 export function readArguments(argv = process.argv.slice(2)) {
   const { values, positionals } = parseArgs({
     args: argv,
@@ -15,6 +15,10 @@ export function readArguments(argv = process.argv.slice(2)) {
       warmup: { type: "string", default: "0" },
       hwm: { type: "string", default: "1000" },
       mode: { type: "string", default: "plain" },
+      seconds: { type: "string", default: "0" },
+      sockets: { type: "string", default: "1" },
+      window: { type: "string", default: "1" },
+      "no-drop": { type: "string", default: "0" },
     },
   })
   if (positionals.length !== 1) throw new Error("one argument says what to do, such as pull-bind")
@@ -27,6 +31,10 @@ export function readArguments(argv = process.argv.slice(2)) {
     warmup: natural("warmup", values.warmup),
     hwm: natural("hwm", values.hwm),
     mode: values.mode,
+    seconds: Number(values.seconds),
+    sockets: natural("sockets", values.sockets),
+    window: natural("window", values.window),
+    noDrop: values["no-drop"] === "1",
   }
 }
 
@@ -57,11 +65,17 @@ export async function released() {
   await once(process.stdin, "end")
 }
 
-/** Counts what a PULL socket receives; the clock starts with the first messages. */
+/** Resolves when the harness writes a line: everybody is ready. */
+export async function told() {
+  process.stdin.resume()
+  await once(process.stdin, "data")
+}
+
+/** Counts what is received; the clock starts with the first messages, or with `begin`. */
 export class PullMeter {
   total = 0
   bytes = 0
-  #first = 0
+  #first = -1
   #start = 0
   #cpu = 0
 
@@ -69,11 +83,12 @@ export class PullMeter {
   add(messages, bytes) {
     this.total += messages
     this.bytes += bytes
-    if (this.#first === 0) this.#begin(messages)
+    if (this.#first < 0) this.begin(messages)
   }
 
-  #begin(messages) {
-    this.#first = messages
+  /** Messages up to here are not counted. */
+  begin(uncounted = 0) {
+    this.#first = uncounted
     this.#cpu = cpuSeconds()
     this.#start = performance.now()
   }

@@ -5,44 +5,7 @@
  *
  * It receives with zmq_msg_recv (no copy) and sends with zmq_send, as libzmq's own local_thr and
  * remote_thr do in essence. The rules that all peers follow are in peer.h. */
-#include "peer.h"
-
-#include <errno.h>
-#include <zmq.h>
-
-static void check(int result, const char *what) {
-    if (result < 0) fail("libzmq: %s: %s", what, zmq_strerror(zmq_errno()));
-}
-
-static void set_int(void *socket, int option, int value) {
-    check(zmq_setsockopt(socket, option, &value, sizeof value), "zmq_setsockopt");
-}
-
-static void attach(void *socket, const char *side, const options *o) {
-    set_int(socket, ZMQ_SNDHWM, o->hwm);
-    set_int(socket, ZMQ_RCVHWM, o->hwm);
-    set_int(socket, ZMQ_LINGER, 1000);
-    if (!strcmp(side, "connect")) {
-        check(zmq_connect(socket, o->endpoint), o->endpoint);
-        return;
-    }
-    check(zmq_bind(socket, o->endpoint), o->endpoint);
-    char bound[256];
-    size_t length = sizeof bound;
-    check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &length), "ZMQ_LAST_ENDPOINT");
-    print_endpoint(bound);
-}
-
-/* Receives one message and returns its size. */
-static size_t receive(void *socket) {
-    zmq_msg_t message;
-    check(zmq_msg_init(&message), "zmq_msg_init");
-    while (zmq_msg_recv(&message, socket, 0) < 0)
-        if (zmq_errno() != EINTR) check(-1, "zmq_msg_recv");
-    size_t size = zmq_msg_size(&message);
-    zmq_msg_close(&message);
-    return size;
-}
+#include "libzmq.h"
 
 static void pull(void *socket, const options *o) {
     uint64_t bytes = receive(socket), total = 1;
@@ -126,8 +89,7 @@ int main(int argc, char **argv) {
                                                  : -1;
     if (type < 0) fail("libzmq: unknown mode %s", argv[1]);
     void *context = zmq_ctx_new();
-    void *socket = zmq_socket(context, type);
-    if (!socket) fail("libzmq: zmq_socket: %s", zmq_strerror(zmq_errno()));
+    void *socket = socket_of(context, type);
     double connect_at = wall_ms();
     attach(socket, side + 1, &o);
     if (type == ZMQ_PUSH) push(socket, &o, connect_at);

@@ -5,6 +5,7 @@
 //   sync      pull.receiveManySync({ borrow: true })          push.sendSync(message)
 // The rules that all peers follow are in peer.h.
 import { Pull, Push, Reply, Request } from "../../src/index.ts"
+import { batchBytes, batchOf, TIMEOUT_MS } from "./batch.ts"
 import {
   LatencyMeter,
   PullMeter,
@@ -16,13 +17,6 @@ import {
   wallMs,
   type PeerOptions,
 } from "./common.mjs"
-
-/** A broken peer should end with our error, not with the harness's deadline. */
-const TIMEOUT_MS = 30_000
-/** Enough to make the cost of a call vanish, few enough that a batch of small messages stays in the cache. */
-const BATCH_MESSAGES_MAX = 256
-const BATCH_MESSAGES_MIN = 16
-const BATCH_BYTES = 256 * 1024
 
 async function pullBind({ endpoint, count, hwm, mode }: PeerOptions): Promise<void> {
   await using pull = new Pull({ receiveHighWaterMark: hwm })
@@ -56,13 +50,6 @@ function pullSync(pull: Pull, meter: PullMeter, count: number): void {
   }
 }
 
-/** Looks at every message: a batch whose messages are never touched would measure less than a user gets. */
-function batchBytes(batch: readonly (readonly Uint8Array[])[]): number {
-  let bytes = 0
-  for (const message of batch) bytes += message[0]!.length
-  return bytes
-}
-
 async function pushConnect({ endpoint, size, count, hwm, mode }: PeerOptions): Promise<void> {
   await using push = new Push({ sendHighWaterMark: hwm })
   const connectAt = wallMs()
@@ -77,11 +64,9 @@ async function pushConnect({ endpoint, size, count, hwm, mode }: PeerOptions): P
 }
 
 async function pushBatches(push: Push, payload: Buffer, count: number): Promise<void> {
-  const fitting = Math.floor(BATCH_BYTES / Math.max(payload.length, 1))
-  const length = Math.min(BATCH_MESSAGES_MAX, Math.max(BATCH_MESSAGES_MIN, fitting))
-  const batch = Array.from({ length }, () => payload)
+  const batch = batchOf(payload)
   let left = count
-  for (; left >= length; left -= length) await push.sendMany(batch)
+  for (; left >= batch.length; left -= batch.length) await push.sendMany(batch)
   if (left > 0) await push.sendMany(batch.slice(0, left))
 }
 

@@ -25,8 +25,11 @@ typedef struct {
     uint64_t count;      /* messages or round trips; 0: until an empty message arrives */
     uint64_t warmup;     /* round trips before the measured ones */
     int hwm;             /* both high-water marks, in messages */
-    double seconds;      /* push only: send for this long, then one empty message */
+    double seconds;      /* push, pub, dealer: send for this long; push then sends one empty message */
     double progress;     /* pull only: seconds between lines of progress, 0: none */
+    size_t sockets;      /* sub, dealer: how many of them */
+    size_t window;       /* dealer: requests of each socket that wait for their reply */
+    int no_drop;         /* pub: wait for the slowest instead of dropping */
 } options;
 
 static inline void fail(const char *format, ...) {
@@ -72,7 +75,7 @@ static inline double number_argument(const char *name, const char *text) {
 }
 
 static inline options parse_options(int argc, char **argv) {
-    options o = {.size = 64, .count = 100000, .warmup = 0, .hwm = 1000};
+    options o = {.size = 64, .count = 100000, .warmup = 0, .hwm = 1000, .sockets = 1, .window = 1};
     for (int i = 2; i < argc; i += 2) {
         const char *name = argv[i];
         if (i + 1 == argc) fail("%s wants a value", name);
@@ -84,15 +87,24 @@ static inline options parse_options(int argc, char **argv) {
         else if (!strcmp(name, "--hwm")) o.hwm = (int)number_argument(name, text);
         else if (!strcmp(name, "--seconds")) o.seconds = number_argument(name, text);
         else if (!strcmp(name, "--progress")) o.progress = number_argument(name, text);
+        else if (!strcmp(name, "--sockets")) o.sockets = (size_t)number_argument(name, text);
+        else if (!strcmp(name, "--window")) o.window = (size_t)number_argument(name, text);
+        else if (!strcmp(name, "--no-drop")) o.no_drop = (int)number_argument(name, text);
         else if (!strcmp(name, "--mode")) continue; /* the C peers have one mode */
         else fail("unknown option %s", name);
     }
     if (!o.endpoint) fail("--endpoint is missing");
+    if (o.sockets == 0 || o.window == 0) fail("--sockets and --window are at least 1");
     return o;
 }
 
 static inline void print_endpoint(const char *endpoint) {
     printf("{\"endpoint\":\"%s\"}\n", endpoint);
+    fflush(stdout);
+}
+
+static inline void print_ready(void) {
+    printf("{\"ready\":true}\n");
     fflush(stdout);
 }
 

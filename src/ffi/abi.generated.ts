@@ -1,6 +1,6 @@
 // Written by `npm run abi` from zig/abi.zig. Do not edit: change that file instead.
 
-export const FINGERPRINT = 3874926266;
+export const FINGERPRINT = 1083238777;
 
 /** For `dlopen`. */
 export const functions = {
@@ -15,7 +15,7 @@ export const functions = {
   monocoque_arena_lend: { args: ["ptr", "u32"], returns: "i32" },
   monocoque_arena_viewed: { args: ["u32"], returns: "void" },
   monocoque_tick: { args: [], returns: "u32" },
-  monocoque_flush: { args: [], returns: "void" },
+  monocoque_flush: { args: [], returns: "u32" },
   monocoque_wait: { args: ["i32"], returns: "u32" },
   monocoque_has_events: { args: [], returns: "u32" },
   monocoque_events: { args: [], returns: "u32" },
@@ -23,19 +23,37 @@ export const functions = {
   monocoque_socket_shared: { args: ["u32"], returns: "ptr" },
   monocoque_socket_close: { args: ["u32", "i32"], returns: "i32" },
   monocoque_socket_bind: { args: ["u32"], returns: "i32" },
+  monocoque_socket_bind_inproc: { args: ["u32", "ptr", "u32"], returns: "i32" },
+  monocoque_socket_connect_inproc: { args: ["u32", "ptr", "u32"], returns: "i32" },
   monocoque_socket_unbind: { args: ["u32", "u32", "i32"], returns: "i32" },
   monocoque_socket_connect: { args: ["u32", "u32"], returns: "i32" },
   monocoque_socket_disconnect: { args: ["u32", "u32", "i32"], returns: "i32" },
+  monocoque_socket_connections: { args: ["u32", "u32"], returns: "i32" },
+  monocoque_socket_limits_changed: { args: ["u32"], returns: "i32" },
+  monocoque_socket_peer: { args: ["u32", "ptr", "u32"], returns: "i32" },
+  monocoque_socket_set_bytes: { args: ["u32", "u32", "ptr", "u32"], returns: "i32" },
+  monocoque_socket_subscribe: { args: ["u32", "ptr", "u32"], returns: "i32" },
+  monocoque_socket_unsubscribe: { args: ["u32", "ptr", "u32"], returns: "i32" },
+  monocoque_socket_subscribed: { args: ["u32", "ptr", "u32"], returns: "i32" },
+  monocoque_socket_peer_number: { args: ["u32", "u32"], returns: "u32" },
+  monocoque_socket_disconnect_peer: { args: ["u32", "ptr", "u32", "i32"], returns: "i32" },
   monocoque_socket_ready: { args: ["u32"], returns: "u32" },
   monocoque_socket_want: { args: ["u32", "u32"], returns: "i32" },
   monocoque_endpoint_resolved: { args: ["u32", "u32"], returns: "i32" },
   monocoque_send: { args: ["u32", "ptr", "u32", "u32"], returns: "i32" },
-  monocoque_commit: { args: [], returns: "void" },
+  monocoque_commit: { args: [], returns: "u32" },
   monocoque_fill: { args: ["u32"], returns: "i32" },
   monocoque_copy: { args: ["u32", "u32", "ptr", "u32"], returns: "i32" },
   monocoque_buffer_lend: { args: ["u32", "ptr", "u32", "u32"], returns: "i32" },
   monocoque_monitor: { args: ["u32", "u32"], returns: "i32" },
   monocoque_monitor_next: { args: ["u32"], returns: "i32" },
+  monocoque_proxy_create: { args: ["u32"], returns: "i32" },
+  monocoque_proxy_give: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
+  monocoque_proxy_command: { args: ["u32", "u32"], returns: "i32" },
+  monocoque_proxy_running: { args: ["u32"], returns: "i32" },
+  monocoque_proxy_ask: { args: ["u32"], returns: "u32" },
+  monocoque_proxy_answer: { args: ["u32", "u32", "u32"], returns: "i32" },
+  monocoque_proxy_destroy: { args: ["u32"], returns: "i32" },
   monocoque_probe_fill: { args: ["u32", "ptr"], returns: "u32" },
   monocoque_probe_check: { args: ["u32", "ptr"], returns: "u32" },
   monocoque_probe_signature: { args: ["u32", "i32", "ptr", "u32"], returns: "u32" },
@@ -50,19 +68,37 @@ export const AddressRecord = {
   data: { offset: 16, bytes: 108, type: "bytes" },
 } as const;
 
+export const ConnectRecord = {
+  bytes: 1176,
+  routing_id_bytes: { offset: 0, bytes: 4, type: "u32" },
+  routing_id: { offset: 4, bytes: 260, type: "bytes" },
+  source: { offset: 264, bytes: 124, type: "record" },
+  target_kind: { offset: 388, bytes: 4, type: "u32" },
+  target_port: { offset: 392, bytes: 4, type: "u32" },
+  target_bytes: { offset: 396, bytes: 4, type: "u32" },
+  proxy_username_bytes: { offset: 400, bytes: 4, type: "u32" },
+  proxy_password_bytes: { offset: 404, bytes: 4, type: "u32" },
+  target: { offset: 408, bytes: 256, type: "bytes" },
+  proxy_username: { offset: 664, bytes: 256, type: "bytes" },
+  proxy_password: { offset: 920, bytes: 256, type: "bytes" },
+} as const;
+
 export const ContextRecord = {
-  bytes: 2424,
+  bytes: 3832,
   result: { offset: 0, bytes: 4, type: "u32" },
   text_bytes: { offset: 4, bytes: 4, type: "u32" },
   text: { offset: 8, bytes: 128, type: "bytes" },
   addresses: { offset: 136, bytes: 992, type: "records" },
-  events: { offset: 1128, bytes: 1024, type: "records" },
-  monitor_event: { offset: 2152, bytes: 152, type: "record" },
-  stats: { offset: 2304, bytes: 120, type: "record" },
+  connect: { offset: 1128, bytes: 1176, type: "record" },
+  peer: { offset: 2304, bytes: 152, type: "record" },
+  events: { offset: 2456, bytes: 1024, type: "records" },
+  monitor_event: { offset: 3480, bytes: 152, type: "record" },
+  stats: { offset: 3632, bytes: 136, type: "record" },
+  proxy: { offset: 3768, bytes: 64, type: "record" },
 } as const;
 
 export const ContextStatsRecord = {
-  bytes: 120,
+  bytes: 136,
   system_calls: { offset: 0, bytes: 8, type: "u64" },
   receives: { offset: 8, bytes: 8, type: "u64" },
   sends: { offset: 16, bytes: 8, type: "u64" },
@@ -76,10 +112,12 @@ export const ContextStatsRecord = {
   memory_allocations: { offset: 80, bytes: 8, type: "u64" },
   memory_system_calls: { offset: 88, bytes: 8, type: "u64" },
   memory_refused: { offset: 96, bytes: 8, type: "u64" },
-  sockets: { offset: 104, bytes: 4, type: "u32" },
-  sessions: { offset: 108, bytes: 4, type: "u32" },
-  listeners: { offset: 112, bytes: 4, type: "u32" },
-  timers: { offset: 116, bytes: 4, type: "u32" },
+  inproc_links: { offset: 104, bytes: 8, type: "u64" },
+  inproc_bytes: { offset: 112, bytes: 8, type: "u64" },
+  sockets: { offset: 120, bytes: 4, type: "u32" },
+  sessions: { offset: 124, bytes: 4, type: "u32" },
+  listeners: { offset: 128, bytes: 4, type: "u32" },
+  timers: { offset: 132, bytes: 4, type: "u32" },
 } as const;
 
 export const EventRecord = {
@@ -101,6 +139,17 @@ export const MonitorEventRecord = {
   peer: { offset: 24, bytes: 128, type: "bytes" },
 } as const;
 
+export const PeerRecord = {
+  bytes: 152,
+  connection: { offset: 0, bytes: 4, type: "u32" },
+  endpoint: { offset: 4, bytes: 4, type: "u32" },
+  connected: { offset: 8, bytes: 4, type: "u32" },
+  writable: { offset: 12, bytes: 4, type: "u32" },
+  socket_type: { offset: 16, bytes: 4, type: "i32" },
+  text_bytes: { offset: 20, bytes: 4, type: "u32" },
+  text: { offset: 24, bytes: 128, type: "bytes" },
+} as const;
+
 export const EntryRecord = {
   bytes: 16,
   length: { offset: 0, bytes: 4, type: "u32" },
@@ -116,22 +165,31 @@ export const CursorRecord = {
 } as const;
 
 export const SocketRecord = {
-  bytes: 80,
+  bytes: 144,
   cursor: { offset: 0, bytes: 8, type: "record" },
   messages_sent: { offset: 8, bytes: 8, type: "u64" },
   messages_received: { offset: 16, bytes: 8, type: "u64" },
-  dropped_disconnect: { offset: 24, bytes: 8, type: "u64" },
-  dropped_no_peer: { offset: 32, bytes: 8, type: "u64" },
-  dropped_malformed: { offset: 40, bytes: 8, type: "u64" },
-  dropped_stale: { offset: 48, bytes: 8, type: "u64" },
-  dropped_linger: { offset: 56, bytes: 8, type: "u64" },
-  handshakes_failed: { offset: 64, bytes: 8, type: "u64" },
-  connections: { offset: 72, bytes: 4, type: "u32" },
-  events_waiting: { offset: 76, bytes: 4, type: "u32" },
+  dropped_high_water_mark: { offset: 24, bytes: 8, type: "u64" },
+  dropped_unroutable: { offset: 32, bytes: 8, type: "u64" },
+  dropped_unsubscribed: { offset: 40, bytes: 8, type: "u64" },
+  dropped_unread: { offset: 48, bytes: 8, type: "u64" },
+  dropped_filtered: { offset: 56, bytes: 8, type: "u64" },
+  dropped_conflated: { offset: 64, bytes: 8, type: "u64" },
+  dropped_disconnect: { offset: 72, bytes: 8, type: "u64" },
+  dropped_no_peer: { offset: 80, bytes: 8, type: "u64" },
+  dropped_malformed: { offset: 88, bytes: 8, type: "u64" },
+  dropped_stale: { offset: 96, bytes: 8, type: "u64" },
+  dropped_linger: { offset: 104, bytes: 8, type: "u64" },
+  handshakes_failed: { offset: 112, bytes: 8, type: "u64" },
+  subscriptions_refused: { offset: 120, bytes: 8, type: "u64" },
+  connections: { offset: 128, bytes: 4, type: "u32" },
+  events_waiting: { offset: 132, bytes: 4, type: "u32" },
+  topics: { offset: 136, bytes: 4, type: "u32" },
+  peers_refused: { offset: 140, bytes: 4, type: "u32" },
 } as const;
 
 export const SocketOptionsRecord = {
-  bytes: 344,
+  bytes: 2488,
   linger_ms: { offset: 0, bytes: 4, type: "i32" },
   send_high_water_mark: { offset: 4, bytes: 4, type: "u32" },
   receive_high_water_mark: { offset: 8, bytes: 4, type: "u32" },
@@ -149,32 +207,71 @@ export const SocketOptionsRecord = {
   tcp_keepalive_interval_s: { offset: 56, bytes: 4, type: "i32" },
   tcp_max_retransmit_ms: { offset: 60, bytes: 4, type: "u32" },
   type_of_service: { offset: 64, bytes: 4, type: "u32" },
-  immediate: { offset: 68, bytes: 4, type: "u32" },
-  ipv6: { offset: 72, bytes: 4, type: "u32" },
-  request_correlate: { offset: 76, bytes: 4, type: "u32" },
-  request_relaxed: { offset: 80, bytes: 4, type: "u32" },
-  routing_id_bytes: { offset: 84, bytes: 4, type: "u32" },
-  routing_id_buffer: { offset: 88, bytes: 256, type: "bytes" },
+  priority: { offset: 68, bytes: 4, type: "u32" },
+  busy_poll_us: { offset: 72, bytes: 4, type: "u32" },
+  use_fd: { offset: 76, bytes: 4, type: "i32" },
+  device_bytes: { offset: 80, bytes: 4, type: "u32" },
+  device_buffer: { offset: 84, bytes: 16, type: "bytes" },
+  immediate: { offset: 100, bytes: 4, type: "u32" },
+  ipv6: { offset: 104, bytes: 4, type: "u32" },
+  request_correlate: { offset: 108, bytes: 4, type: "u32" },
+  request_relaxed: { offset: 112, bytes: 4, type: "u32" },
+  router_mandatory: { offset: 116, bytes: 4, type: "u32" },
+  router_handover: { offset: 120, bytes: 4, type: "u32" },
+  router_notify: { offset: 124, bytes: 4, type: "u32" },
+  probe_router: { offset: 128, bytes: 4, type: "u32" },
+  stream_notify: { offset: 132, bytes: 4, type: "u32" },
+  conflate: { offset: 136, bytes: 4, type: "u32" },
+  publisher_no_drop: { offset: 140, bytes: 4, type: "u32" },
+  publisher_verbosity: { offset: 144, bytes: 4, type: "u32" },
+  publisher_manual: { offset: 148, bytes: 4, type: "u32" },
+  invert_matching: { offset: 152, bytes: 4, type: "u32" },
+  only_first_subscribe: { offset: 156, bytes: 4, type: "u32" },
+  subscriber_verbose_unsubscribe: { offset: 160, bytes: 4, type: "u32" },
+  subscriptions_max: { offset: 164, bytes: 4, type: "u32" },
+  subscription_bytes_max: { offset: 168, bytes: 4, type: "u32" },
+  routing_id_bytes: { offset: 172, bytes: 4, type: "u32" },
+  routing_id_buffer: { offset: 176, bytes: 256, type: "bytes" },
+  metadata_bytes: { offset: 432, bytes: 4, type: "u32" },
+  metadata_buffer: { offset: 436, bytes: 2052, type: "bytes" },
+} as const;
+
+export const ProxySideRecord = {
+  bytes: 32,
+  messages_in: { offset: 0, bytes: 8, type: "u64" },
+  bytes_in: { offset: 8, bytes: 8, type: "u64" },
+  messages_out: { offset: 16, bytes: 8, type: "u64" },
+  bytes_out: { offset: 24, bytes: 8, type: "u64" },
+} as const;
+
+export const ProxyStatisticsRecord = {
+  bytes: 64,
+  front: { offset: 0, bytes: 32, type: "record" },
+  back: { offset: 32, bytes: 32, type: "record" },
 } as const;
 
 export const SharedRecord = {
-  bytes: 8616,
-  record: { offset: 0, bytes: 80, type: "record" },
-  options: { offset: 80, bytes: 344, type: "record" },
-  entries: { offset: 424, bytes: 8192, type: "records" },
+  bytes: 10824,
+  record: { offset: 0, bytes: 144, type: "record" },
+  options: { offset: 144, bytes: 2488, type: "record" },
+  entries: { offset: 2632, bytes: 8192, type: "records" },
 } as const;
 
 /** In the order of the probes' record numbers. */
 export const records = [
   AddressRecord,
+  ConnectRecord,
   ContextRecord,
   ContextStatsRecord,
   EventRecord,
   MonitorEventRecord,
+  PeerRecord,
   EntryRecord,
   CursorRecord,
   SocketRecord,
   SocketOptionsRecord,
+  ProxySideRecord,
+  ProxyStatisticsRecord,
   SharedRecord,
 ] as const;
 
@@ -187,6 +284,7 @@ export const Status = {
   EAGAIN: -11,
   ENOMEM: -12,
   EACCES: -13,
+  ENODEV: -19,
   EINVAL: -22,
   EMFILE: -24,
   ENAMETOOLONG: -36,
@@ -197,14 +295,31 @@ export const Status = {
   EADDRINUSE: -98,
   EADDRNOTAVAIL: -99,
   ENOBUFS: -105,
+  EHOSTUNREACH: -113,
   EFSM: -156384763,
 } as const;
 
 export const SocketType = {
+  pair: 0,
+  pub: 1,
+  sub: 2,
   req: 3,
   rep: 4,
+  dealer: 5,
+  router: 6,
   pull: 7,
   push: 8,
+  xpub: 9,
+  xsub: 10,
+  stream: 11,
+  server: 12,
+  client: 13,
+  radio: 14,
+  dish: 15,
+  gather: 16,
+  scatter: 17,
+  peer: 19,
+  channel: 20,
 } as const;
 
 export const EventKind = {
@@ -249,6 +364,29 @@ export const Reason = {
   local: 13,
   descriptors_exhausted: 14,
   reserved_flags: 15,
+  source_in_use: 32,
+  source_unavailable: 33,
+  interface_not_permitted: 34,
+  interface_missing: 35,
+  proxy_unreachable: 36,
+  proxy_timed_out: 37,
+  proxy_closed: 38,
+  proxy_malformed: 39,
+  proxy_method_refused: 40,
+  proxy_credentials_refused: 41,
+  proxy_general_failure: 42,
+  proxy_not_allowed: 43,
+  proxy_network_unreachable: 44,
+  proxy_host_unreachable: 45,
+  proxy_connection_refused: 46,
+  proxy_ttl_expired: 47,
+  proxy_command_unsupported: 48,
+  proxy_address_unsupported: 49,
+  proxy_refused: 50,
+  duplicate_routing_id: 51,
+  handed_over: 52,
+  peer_refused: 53,
+  too_many_subscriptions: 54,
   not_zmtp: 64,
   version_too_old: 65,
   mechanism_mismatch: 66,
@@ -264,10 +402,26 @@ export const Reason = {
   peer_error: 76,
 } as const;
 
+export const BytesOption = {
+  welcome_message: 0,
+  hello_message: 1,
+  disconnect_message: 2,
+  hiccup_message: 3,
+} as const;
+
+export const ProxyCommand = {
+  run: 0,
+  pause: 1,
+  end: 2,
+  end_now: 3,
+} as const;
+
 export const SEND_MORE = 1;
 export const SEND_HOLD = 2;
 export const INTEREST_READABLE = 1;
 export const INTEREST_WRITABLE = 2;
+export const INTEREST_CONNECTED = 4;
+export const INTEREST_SUBSCRIBED = 8;
 export const TICK_MORE = 1;
 export const TICK_EVENTS = 2;
 export const TICK_STARVED = 4;

@@ -1,7 +1,16 @@
 // Readers and writers of the records that are shared with Zig; every offset is generated.
 
 import type { NetworkAddress } from "../endpoint.ts";
-import { AddressRecord, ContextRecord, MonitorEventRecord } from "./abi.generated.ts";
+import type { ProxyRequest } from "../route.ts";
+import {
+  AddressRecord,
+  ConnectRecord,
+  ContextRecord,
+  MonitorEventRecord,
+  PeerRecord,
+  ProxySideRecord,
+  ProxyStatisticsRecord,
+} from "./abi.generated.ts";
 
 interface Field {
   readonly offset: number;
@@ -13,7 +22,10 @@ interface Field {
 const families = { unix: 1, ipv4: 2, ipv6: 10 } as const;
 
 export function writeAddress(record: DataView, index: number, address: NetworkAddress): void {
-  const base = ContextRecord.addresses.offset + index * AddressRecord.bytes;
+  writeAddressAt(record, ContextRecord.addresses.offset + index * AddressRecord.bytes, address);
+}
+
+function writeAddressAt(record: DataView, base: number, address: NetworkAddress): void {
   record.setUint32(base + AddressRecord.family.offset, families[address.family], true);
   record.setUint32(base + AddressRecord.port.offset, address.port, true);
   record.setUint32(base + AddressRecord.scope.offset, address.scope, true);
@@ -26,6 +38,69 @@ export function writeAddress(record: DataView, index: number, address: NetworkAd
   room.set(address.data.subarray(0, room.length));
 }
 
+/** The local end of a connection; undefined: any. */
+export function writeSource(record: DataView, source: NetworkAddress | undefined): void {
+  const base = ContextRecord.connect.offset + ConnectRecord.source.offset;
+  if (source === undefined) record.setUint32(base + AddressRecord.family.offset, 0, true);
+  else writeAddressAt(record, base, source);
+}
+
+/** The name of the peer that a connect gives it; undefined: none. */
+export function writeRoutingId(record: DataView, id: Uint8Array | undefined): void {
+  const base = ContextRecord.connect.offset;
+  const { routing_id, routing_id_bytes } = ConnectRecord;
+  record.setUint32(base + routing_id_bytes.offset, id?.length ?? 0, true);
+  const place = record.byteOffset + base + routing_id.offset;
+  if (id) new Uint8Array(record.buffer, place, routing_id.bytes).set(id);
+}
+
+/** RFC 1928 §5. */
+const targetKinds = { ipv4: 1, name: 3, ipv6: 4 } as const;
+
+/** What a proxy is asked for; undefined: there is none. */
+export function writeProxy(record: DataView, proxy: ProxyRequest | undefined): void {
+  const base = ContextRecord.connect.offset;
+  const word = (field: Field, value: number) => record.setUint32(base + field.offset, value, true);
+  const text = (room: Field, size: Field, bytes: Uint8Array) => {
+    new Uint8Array(record.buffer, record.byteOffset + base + room.offset, room.bytes).set(bytes);
+    word(size, bytes.length);
+  };
+  const layout = ConnectRecord;
+  word(layout.target_kind, proxy === undefined ? 0 : targetKinds[proxy.kind]);
+  if (proxy === undefined) return;
+  word(layout.target_port, proxy.port);
+  text(layout.target, layout.target_bytes, proxy.address);
+  text(layout.proxy_username, layout.proxy_username_bytes, proxy.username);
+  text(layout.proxy_password, layout.proxy_password_bytes, proxy.password);
+}
+
+/** One side of a proxy; the numbers only grow. */
+export interface ProxyCounters {
+  messagesIn: number;
+  bytesIn: number;
+  messagesOut: number;
+  bytesOut: number;
+}
+
+/** What `proxy_running` leaves in the context's record. */
+export function readProxyStatistics(record: DataView): {
+  front: ProxyCounters;
+  back: ProxyCounters;
+} {
+  const base = ContextRecord.proxy.offset;
+  const side = (field: Field): ProxyCounters => {
+    const counter = (it: Field) =>
+      Number(record.getBigUint64(base + field.offset + it.offset, true));
+    return {
+      messagesIn: counter(ProxySideRecord.messages_in),
+      bytesIn: counter(ProxySideRecord.bytes_in),
+      messagesOut: counter(ProxySideRecord.messages_out),
+      bytesOut: counter(ProxySideRecord.bytes_out),
+    };
+  };
+  return { front: side(ProxyStatisticsRecord.front), back: side(ProxyStatisticsRecord.back) };
+}
+
 /** The text that bind leaves in the context's record. */
 export function readText(record: DataView): string {
   const bytes = record.getUint32(ContextRecord.text_bytes.offset, true);
@@ -34,6 +109,37 @@ export function readText(record: DataView): string {
 
 export function readResult(record: DataView): number {
   return record.getUint32(ContextRecord.result.offset, true);
+}
+
+/** The routing id that a connect leaves in the context's record; empty: none yet. */
+export function readRoutingId(record: DataView): Buffer {
+  const base = ContextRecord.connect.offset;
+  const { routing_id, routing_id_bytes } = ConnectRecord;
+  const bytes = record.getUint32(base + routing_id_bytes.offset, true);
+  const place = record.byteOffset + base + routing_id.offset;
+  return Buffer.from(new Uint8Array(record.buffer, place, bytes));
+}
+
+/** What `socket_peer` leaves in the context's record. */
+export function readPeer(record: DataView): {
+  connection: number;
+  endpoint: number;
+  connected: boolean;
+  writable: boolean;
+  socketType: number;
+  address: string;
+} {
+  const base = ContextRecord.peer.offset;
+  const word = (field: Field) => record.getUint32(base + field.offset, true);
+  const text = base + PeerRecord.text.offset;
+  return {
+    connection: word(PeerRecord.connection),
+    endpoint: word(PeerRecord.endpoint),
+    connected: word(PeerRecord.connected) === 1,
+    writable: word(PeerRecord.writable) === 1,
+    socketType: record.getInt32(base + PeerRecord.socket_type.offset, true),
+    address: readString(record, text, word(PeerRecord.text_bytes)),
+  };
 }
 
 export interface MonitorEvent {

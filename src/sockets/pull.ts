@@ -1,4 +1,4 @@
-import type { PullOptions } from "../options.ts";
+import type { PullOptions, Properties } from "../options.ts";
 import { defineOptions, Socket } from "../socket.ts";
 import { Receiving } from "./receiving.ts";
 
@@ -18,6 +18,6 @@ export class Pull extends Receiving(Socket) {
   }
 }
 
-export interface Pull extends Required<PullOptions> {}
+export interface Pull extends Properties<PullOptions> {}
 
 defineOptions(Pull.prototype, "Pull");

@@ -1,4 +1,4 @@
-import type { PushOptions } from "../options.ts";
+import type { PushOptions, Properties } from "../options.ts";
 import { defineOptions, Socket } from "../socket.ts";
 import { Sending } from "./sending.ts";
 
@@ -18,6 +18,6 @@ export class Push extends Sending(Socket) {
   }
 }
 
-export interface Push extends Required<PushOptions> {}
+export interface Push extends Properties<PushOptions> {}
 
 defineOptions(Push.prototype, "Push");

@@ -11,6 +11,13 @@ type AbstractClass<T> = abstract new (...args: any[]) => T;
 
 const queueOf = (socket: Socket): ReceiveQueue => socket[coreOf].receiver as ReceiveQueue;
 
+/** What a socket needs before it receives. */
+export function prepareReceiving(socket: Socket): void {
+  const core = socket[coreOf];
+  core.receiver = new ReceiveQueue(core);
+  core.receiver.detached = core.values.detached;
+}
+
 /** Adds the receiving calls to a socket class; {@link Readable} documents them. */
 export function Receiving<Base extends AbstractClass<Socket>>(
   base: Base,
@@ -19,9 +26,7 @@ export function Receiving<Base extends AbstractClass<Socket>>(
     // biome-ignore lint/suspicious/noExplicitAny: see above.
     constructor(...args: any[]) {
       super(...args);
-      const core = this[coreOf];
-      core.receiver = new ReceiveQueue(core);
-      core.receiver.detached = core.values.detached;
+      prepareReceiving(this);
     }
 
     receive(options?: WaitOptions): Promise<Message> {

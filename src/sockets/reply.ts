@@ -1,4 +1,4 @@
-import type { ReplyOptions } from "../options.ts";
+import type { Properties, ReplyOptions } from "../options.ts";
 import { defineOptions, Socket } from "../socket.ts";
 import { Receiving } from "./receiving.ts";
 import { Sending } from "./sending.ts";
@@ -19,6 +19,6 @@ export class Reply extends Sending(Receiving(Socket)) {
   }
 }
 
-export interface Reply extends Required<ReplyOptions> {}
+export interface Reply extends Properties<ReplyOptions> {}
 
 defineOptions(Reply.prototype, "Reply");

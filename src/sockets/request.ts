@@ -1,4 +1,4 @@
-import type { RequestOptions } from "../options.ts";
+import type { Properties, RequestOptions } from "../options.ts";
 import { defineOptions, Socket } from "../socket.ts";
 import { Receiving } from "./receiving.ts";
 import { Sending } from "./sending.ts";
@@ -23,6 +23,6 @@ export class Request extends Sending(Receiving(Socket)) {
   }
 }
 
-export interface Request extends Required<RequestOptions> {}
+export interface Request extends Properties<RequestOptions> {}
 
 defineOptions(Request.prototype, "Request");

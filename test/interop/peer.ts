@@ -3,10 +3,26 @@
 
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 
-const program = `${import.meta.dir}/../../zig-out/bin/libzmq_peer`;
+const bin = `${import.meta.dir}/../../zig-out/bin`;
 
-export type Role = "push" | "pull" | "req" | "rep" | "dealer" | "router";
+export type Role =
+  | "push"
+  | "pull"
+  | "req"
+  | "rep"
+  | "dealer"
+  | "router"
+  | "pair"
+  | "pub"
+  | "sub"
+  | "xpub"
+  | "xsub";
 export type Side = "bind" | "connect";
+export type Transport = "tcp" | "ipc";
+export const transports: readonly Transport[] = ["tcp", "ipc"];
+
+/** Options of the program: `--name`, `--name value`, or one of these for each value. */
+export type PeerOptions = Record<string, string | number | true | readonly string[]>;
 
 /** What a peer reports at its end. */
 export interface Report {
@@ -96,6 +112,12 @@ export class Peer {
     return this.lines.flatMap((line) => (typeof line.number === "number" ? [line.number] : []));
   }
 
+  /** A line on its standard input. */
+  write(line: string): void {
+    this.#child.stdin.write(`${line}\n`);
+    void this.#child.stdin.flush();
+  }
+
   /** Lets it end by itself. */
   async release(): Promise<number> {
     void this.#child.stdin.end();
@@ -121,24 +143,40 @@ export function libzmq(
   role: Role,
   side: Side,
   endpoint: string,
-  options: Record<string, string | number | true> = {},
+  options: PeerOptions = {},
 ): Peer {
-  if (!existsSync(program)) {
-    throw new Error(`${program} is missing: \`zig build peers\` makes it`);
-  }
-  const rest = Object.entries(options).flatMap(([name, value]) =>
-    value === true ? [`--${name}`] : [`--${name}`, String(value)],
-  );
-  return new Peer([program, `${role}-${side}`, "--endpoint", endpoint, ...rest]);
+  const rest = Object.entries(options).flatMap(([name, value]) => {
+    if (value === true) return [`--${name}`];
+    const values = typeof value === "object" ? value : [String(value)];
+    return values.flatMap((one) => [`--${name}`, one]);
+  });
+  return new Peer([program("libzmq_peer"), `${role}-${side}`, "--endpoint", endpoint, ...rest]);
+}
+
+/** The path of a program; one that is missing is an error. */
+export function program(name: string): string {
+  const path = `${bin}/${name}`;
+  if (!existsSync(path)) throw new Error(`${path} is missing: \`zig build peers\` makes it`);
+  return path;
+}
+
+/** The version of libzmq that the peers run on. */
+export function libzmqVersion(): string {
+  return Bun.spawnSync([program("libzmq_peer"), "version"]).stdout.toString().trim();
 }
 
 let nextPath = 0;
 
 /** An endpoint to bind: a free port, or a name of its own. */
-export function fresh(transport: "tcp" | "ipc"): string {
+export function fresh(transport: Transport): string {
   if (transport === "tcp") return "tcp://127.0.0.1:*";
   nextPath += 1;
   return `ipc://@monocoque-test-${process.pid}-${Bun.nanoseconds()}-${nextPath}`;
+}
+
+/** An endpoint that can be bound again and again. */
+export function fixed(transport: Transport): string {
+  return transport === "tcp" ? `tcp://127.0.0.1:${freePort()}` : fresh("ipc");
 }
 
 /** A port that nobody listens on now. */

@@ -146,6 +146,34 @@ describe("a host name", () => {
   });
 });
 
+const linkLocal = Object.entries(networkInterfaces())
+  .flatMap(([name, addresses]) => (addresses ?? []).map((address) => ({ name, ...address })))
+  .find(({ address }) => address.startsWith("fe80:"));
+
+describe.if(linkLocal !== undefined)("a link-local IPv6 address", () => {
+  const { name = "", address = "" } = linkLocal ?? {};
+
+  test("is bound and connected to on its interface, by name and by number", async () => {
+    using pull = new Pull({ ipv6: true });
+    pull.bindSync(`tcp://[${address}%${name}]:*`);
+    expect(pull.lastEndpoint).toMatch(/^tcp:\/\/\[fe80:[^%]*%\d+\]:\d+$/);
+    await passes(pull, pull.lastEndpoint as string, true);
+    const number = port(pull.lastEndpoint);
+    await passes(pull, `tcp://[${address}%${name}]:${number}`, true);
+    await passes(pull, `tcp://${name};[${address}%${name}]:${number}`, true);
+    await passes(pull, `tcp://[${address}%${name}]:*;[${address}%${name}]:${number}`, true);
+    await pull.unbind(`tcp://[${address}%${name}]:${number}`);
+  });
+
+  test("without its interface is nowhere, and through a proxy it cannot be named", async () => {
+    using push = new Push({ linger: 0, ipv6: true, socksProxy: "127.0.0.1:9" });
+    const error = failure(() => push.connect(`tcp://[${address}%${name}]:9`));
+    expect(error.code).toBe("EINVAL");
+    expect(error.message).toContain("zone");
+    expect(failure(() => push.connect(`tcp://[${address}%nosuch0]:9`)).code).toBe("ENODEV");
+  });
+});
+
 describe("one socket", () => {
   test("takes several binds and connects over both transports at once", async () => {
     using pull = new Pull();
@@ -379,7 +407,6 @@ describe("a bind that fails", () => {
     ["EINVAL", "tcp://::1:5555"],
     ["EINVAL", "no transport"],
     ["EPROTONOSUPPORT", "udp://127.0.0.1:5555"],
-    ["EPROTONOSUPPORT", "inproc://name"],
     ["EAFNOSUPPORT", "tcp://[::1]:5555"],
   ])("%s: %s", async (code, endpoint) => {
     const error = await refused(endpoint);
@@ -439,7 +466,8 @@ describe("a connect that cannot work", () => {
     ["EINVAL", "tcp://*:5555"],
     ["EINVAL", "ipc://*"],
     ["EPROTONOSUPPORT", "http://127.0.0.1:80"],
-    ["EPROTONOSUPPORT", "tcp://127.0.0.1:0;127.0.0.1:5555"],
+    ["ENODEV", "tcp://no-such-interface:0;127.0.0.1:5555"],
+    ["EAFNOSUPPORT", "tcp://[::1]:0;127.0.0.1:5555"],
     ["EAFNOSUPPORT", "tcp://[::1]:5555"],
     ["ENAMETOOLONG", `ipc:///tmp/${"x".repeat(110)}`],
   ])("is an error at once: %s %s", async (code, endpoint) => {

@@ -53,12 +53,12 @@ describe.each(transports)("the high-water marks over %s", (transport) => {
     expect(push.trySend("x")).toBe(false);
   });
 
-  test("are taken from the options at the time of connect", async () => {
+  test("count at once when they are set after connect", async () => {
     using push = new Push({ linger: 0 });
     push.sendHighWaterMark = 3;
     push.connect("tcp://127.0.0.1:1");
-    push.sendHighWaterMark = 1000;
-    for (let i = 0; i < 3; i += 1) expect(push.trySend("x")).toBe(true);
+    push.sendHighWaterMark = 5;
+    for (let i = 0; i < 5; i += 1) expect(push.trySend("x")).toBe(true);
     expect(push.trySend("x")).toBe(false);
   });
 });

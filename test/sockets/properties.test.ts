@@ -1,37 +1,59 @@
 // Sockets as objects: options as properties, what they tell about themselves, what they lack.
 
 import { describe, expect, test } from "bun:test";
-import { optionNames, optionTable, type SocketTypeName } from "../../src/options.ts";
-import { Pull, Push, Reply, Request, Socket } from "../../src/index.ts";
+import { defaultsOf, optionNames } from "../../src/option_table.ts";
+import type { SocketTypeName } from "../../src/options.ts";
+import * as draft from "../../src/draft.ts";
+import zmq, { Pull, Push, Request, Socket } from "../../src/index.ts";
+import { otherValue } from "../support/options.ts";
 import { bound, failure, pipeline, texts } from "../support/sockets.ts";
 
-const classes = { Push, Pull, Request, Reply } as const;
+/** libzmq's number, and what the class can do. */
+const classes = {
+  Pair: [0, "sends", "receives"],
+  Publisher: [1, "sends"],
+  Subscriber: [2, "receives"],
+  Request: [3, "sends", "receives"],
+  Reply: [4, "sends", "receives"],
+  Dealer: [5, "sends", "receives"],
+  Router: [6, "sends", "receives"],
+  Pull: [7, "receives"],
+  Push: [8, "sends"],
+  XPublisher: [9, "sends", "receives"],
+  XSubscriber: [10, "sends", "receives"],
+  Stream: [11, "sends", "receives"],
+  Server: [12, "sends", "receives"],
+  Client: [13, "sends", "receives"],
+  Radio: [14, "sends"],
+  Dish: [15, "receives"],
+  Gather: [16, "receives"],
+  Scatter: [17, "sends"],
+  Peer: [19, "sends", "receives"],
+  Channel: [20, "sends", "receives"],
+} as const satisfies Record<SocketTypeName, readonly [number, ...string[]]>;
 const names = Object.keys(classes) as SocketTypeName[];
 type AnySocket = Socket & Record<string, unknown>;
+const all = { ...zmq, ...draft };
 const make = (name: SocketTypeName, options?: object) =>
-  new (classes[name] as new (options?: object) => Socket)(options) as AnySocket;
+  new (all[name] as new (options?: object) => Socket)(options) as AnySocket;
 
 describe.each(names)("a %s", (name) => {
   test("has every option as a property with its default", () => {
     using socket = make(name);
     for (const option of optionNames(name)) {
-      expect(socket[option]).toEqual(optionTable[option].default as never);
+      expect(socket[option]).toEqual(defaultsOf(name)[option] as never);
     }
   });
 
   test("takes every option in the constructor and as a property, and reads it back", () => {
     for (const option of optionNames(name)) {
-      const { kind, default: initial } = optionTable[option];
-      const value =
-        kind.type === "boolean" ? !initial
-        : kind.type === "choice" ? "queue"
-        : kind.type === "bytes" ? "identity"
-        : kind.max === 1 ? 1 : 42;
+      const value = otherValue(option);
+      const initial = defaultsOf(name)[option];
       using constructed = make(name, { [option]: value });
-      expect(constructed[option]).toBe(value as never);
+      expect(constructed[option]).toEqual(value as never);
       using assigned = make(name);
       assigned[option as string] = value;
-      expect(assigned[option]).toBe(value as never);
+      expect(assigned[option]).toEqual(value as never);
       assigned[option as string] = initial;
       expect(assigned[option]).toEqual(initial as never);
     }
@@ -47,7 +69,7 @@ describe.each(names)("a %s", (name) => {
     expect(() => {
       socket.linger = 1.5;
     }).toThrow("linger");
-    expect(socket.linger).toBe(30_000);
+    expect(socket.linger).toBe(defaultsOf(name).linger);
   });
 
   test("never changes the caller's object, and later changes of it do nothing", () => {
@@ -63,7 +85,7 @@ describe.each(names)("a %s", (name) => {
   test("tells its type, and that it has no security", () => {
     using socket = make(name);
     expect(socket).toBeInstanceOf(Socket);
-    expect(socket.type).toBe({ Push: 8, Pull: 7, Request: 3, Reply: 4 }[name]);
+    expect(socket.type).toBe(classes[name][0]);
     expect(socket.securityMechanism).toBeNull();
     expect(socket.threadSafe).toBe(false);
     expect(() => {
@@ -86,8 +108,9 @@ describe.each(names)("a %s", (name) => {
   });
 
   test("has no call on its prototype that it cannot do", () => {
-    const sends = name !== "Pull";
-    const receives = name !== "Push";
+    const can: readonly unknown[] = classes[name];
+    const sends = can.includes("sends");
+    const receives = can.includes("receives");
     using socket = make(name);
     for (const call of ["send", "trySend", "sendMany", "sendSync", "writable"]) {
       expect(call in socket).toBe(sends);
@@ -96,6 +119,11 @@ describe.each(names)("a %s", (name) => {
       expect(call in socket).toBe(receives);
     }
     expect(Symbol.asyncIterator in socket).toBe(receives);
+    const publishes = name === "Publisher" || name === "XPublisher";
+    expect("subscribed" in socket).toBe(publishes);
+    expect("topicsCount" in socket).toBe(/(Publisher|Subscriber)$/.test(name));
+    expect("subscribe" in socket).toBe(name === "Subscriber" || name === "XPublisher");
+    expect("topic" in socket).toBe(name === "Subscriber");
   });
 });
 

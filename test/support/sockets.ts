@@ -1,7 +1,7 @@
 // What the tests of sockets share: pairs on endpoints of their own, errors as values, and waiting
 // for something that has no event.
 
-import { expect } from "bun:test";
+import { afterEach, expect } from "bun:test";
 import { type Event, type EventType, Pull, Push, type Socket, ZmqError } from "../../src/index.ts";
 import type { PullOptions, PushOptions } from "../../src/index.ts";
 
@@ -36,6 +36,18 @@ export function pipeline(
     pull.close();
   };
   return { push, pull, endpoint, [Symbol.dispose]: close };
+}
+
+/** Closes after each test what was kept in it; nothing of that waits for linger. */
+export function keeper(): <S extends Socket>(socket: S) => S {
+  const open: Socket[] = [];
+  afterEach(() => {
+    for (const socket of open.splice(0)) socket.close();
+  });
+  return (socket) => {
+    open.push(Object.assign(socket, { linger: 0 }));
+    return socket;
+  };
 }
 
 /** The ZmqError that a call throws. */

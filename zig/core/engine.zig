@@ -14,13 +14,21 @@ const constants = @import("../constants.zig");
 const frame = @import("../zmtp/frame.zig");
 const handshakes = @import("../zmtp/handshake.zig");
 const Handshake = handshakes.Handshake;
+const metadata_bytes_max = @import("../options.zig").metadata_bytes_max;
 const Reason = @import("monitor.zig").Reason;
-const Slabs = @import("../stdx/slab.zig").Slabs;
+const slab = @import("../stdx/slab.zig");
+const Slabs = slab.Slabs;
+
+comptime {
+    assert(metadata_bytes_max == handshakes.extra_metadata_size_max);
+}
 
 pub const Large = struct {
     header_bytes: u32,
     body_bytes: u32,
     more: bool,
+    /// A subscription to a long topic.
+    command: bool = false,
 };
 
 /// What `scan` made of the bytes it was given.
@@ -56,10 +64,14 @@ pub const Engine = struct {
     frame_bytes_max: u64 = constants.frame_bytes_max,
     /// Frames longer than this get a buffer of their own when they are incomplete.
     arena_frame_bytes_max: u32 = constants.arena_frame_bytes_max,
+    /// Commands up to this may be longer than the arena's frames: publishers take long topics.
+    command_bytes_max: u32 = 0,
     /// Parts received of the message that is not complete yet.
     parts: u32 = 0,
     /// Size of the last whole frame with its header: a guess at the next ones.
     frame_bytes_last: u32 = 0,
+    /// What a handshake tells the peer beyond the usual.
+    metadata: slab.Block = &.{},
 
     pub fn start(
         engine: *Engine,
@@ -69,19 +81,33 @@ pub const Engine = struct {
     ) error{OutOfMemory}!void {
         assert(engine.state == .idle);
         const handshake = try slabs.create(Handshake);
+        errdefer slabs.destroy(handshake);
         handshake.* = .init(config);
+        // The owner may change it before it is sent.
+        if (config.extra_metadata.len > 0) {
+            engine.metadata = try slabs.allocate(config.extra_metadata.len);
+            const copy = engine.metadata[0..config.extra_metadata.len];
+            @memcpy(copy, config.extra_metadata);
+            handshake.config.extra_metadata = copy;
+        }
         handshake.start(output);
         engine.state = .{ .handshaking = handshake };
         engine.parts = 0;
     }
 
     pub fn handshake_done(engine: *Engine, slabs: *Slabs) void {
-        slabs.destroy(engine.state.handshaking);
+        engine.end_handshake(slabs);
         engine.state = .traffic;
     }
 
+    fn end_handshake(engine: *Engine, slabs: *Slabs) void {
+        slabs.destroy(engine.state.handshaking);
+        if (engine.metadata.len > 0) slabs.free(engine.metadata);
+        engine.metadata = &.{};
+    }
+
     pub fn stop(engine: *Engine, slabs: *Slabs) void {
-        if (engine.state == .handshaking) slabs.destroy(engine.state.handshaking);
+        if (engine.state == .handshaking) engine.end_handshake(slabs);
         engine.state = .idle;
         engine.parts = 0;
     }
@@ -109,9 +135,16 @@ pub const Engine = struct {
                     break;
                 }
                 if (body_bytes > available) {
-                    if (header_bytes + body_bytes > engine.arena_frame_bytes_max) {
-                        result.then = .{ .failure = .malformed_command };
-                    }
+                    if (header_bytes + body_bytes <= engine.arena_frame_bytes_max) break;
+                    result.then = if (body_bytes > engine.command_bytes_max)
+                        .{ .failure = .malformed_command }
+                    else
+                        .{ .large = .{
+                            .header_bytes = header_bytes,
+                            .body_bytes = body_bytes,
+                            .more = false,
+                            .command = true,
+                        } };
                     break;
                 }
                 const body = bytes[position + header_bytes ..][0..body_bytes];
@@ -161,11 +194,14 @@ pub const Request = union(enum) {
     nothing,
     /// Answer with this frame.
     pong: []const u8,
+    /// A topic or a group is subscribed to (1) or cancelled (0).
+    subscription: struct { first: u8, topic: []const u8 },
     failure: Reason,
 };
 
 pub fn act_on_command(body: []const u8, buffer: *[command.pong_frame_size_max]u8) Request {
-    const parsed = command.parse(body) catch return .nothing;
+    // Not even a name: what follows is not what the peer meant to send either.
+    const parsed = command.parse(body) catch return .{ .failure = .malformed_command };
     switch (parsed.name) {
         .ping => {
             const ping = command.parse_ping(parsed.data) catch {
@@ -173,6 +209,8 @@ pub fn act_on_command(body: []const u8, buffer: *[command.pong_frame_size_max]u8
             };
             return .{ .pong = command.encode_pong(buffer, ping.context) };
         },
+        .subscribe, .join => return .{ .subscription = .{ .first = 1, .topic = parsed.data } },
+        .cancel, .leave => return .{ .subscription = .{ .first = 0, .topic = parsed.data } },
         else => return .nothing,
     }
 }

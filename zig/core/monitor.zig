@@ -8,6 +8,7 @@ const assert = std.debug.assert;
 const constants = @import("../constants.zig");
 const Address = @import("../io/address.zig").Address;
 const Failure = @import("../zmtp/handshake.zig").Failure;
+const socks = @import("../net/socks.zig");
 
 pub const EventType = enum(u32) {
     listening = 1,
@@ -52,6 +53,41 @@ pub const Reason = enum(u32) {
     descriptors_exhausted,
     /// A frame has flag bits without a meaning: nothing that speaks ZMTP 3 sends those.
     reserved_flags,
+    /// The source address of a connection is in use, or is none of this machine (any more).
+    source_in_use = 32,
+    source_unavailable,
+    /// The option `interface`: this process may not use it, or there is no such interface.
+    interface_not_permitted,
+    interface_missing,
+    /// Nobody answers at the address of the SOCKS proxy, or its name is not known.
+    proxy_unreachable,
+    proxy_timed_out,
+    /// The proxy closed the connection before it had answered.
+    proxy_closed,
+    /// What answers is no SOCKS5 proxy.
+    proxy_malformed,
+    /// The proxy wants another kind of authentication than we offered.
+    proxy_method_refused,
+    proxy_credentials_refused,
+    // The answers of RFC 1928 §6, in their order.
+    proxy_general_failure,
+    proxy_not_allowed,
+    proxy_network_unreachable,
+    proxy_host_unreachable,
+    proxy_connection_refused,
+    proxy_ttl_expired,
+    proxy_command_unsupported,
+    proxy_address_unsupported,
+    /// A code that the RFC does not know.
+    proxy_refused,
+    /// Another peer of this socket has the same routing id.
+    duplicate_routing_id,
+    /// Another peer took over the routing id.
+    handed_over,
+    /// A socket of this type talks to one peer only, and has one.
+    peer_refused,
+    /// More subscriptions, or bytes of them, than one peer may have.
+    too_many_subscriptions,
     // The handshake's own failures, in the order of `Failure`.
     not_zmtp = 64,
     version_too_old,
@@ -71,6 +107,45 @@ pub const Reason = enum(u32) {
     pub fn from_failure(failure: Failure) Reason {
         const first = @intFromEnum(Reason.not_zmtp);
         return @enumFromInt(first + @as(u32, @intFromEnum(failure)));
+    }
+
+    /// The negated errno that connect(2) ended with.
+    pub fn of_connect(result: i32) Reason {
+        const errno: std.os.linux.E = @enumFromInt(@as(u16, @intCast(-result)));
+        return switch (errno) {
+            .CONNREFUSED, .NOENT => .connection_refused,
+            .TIMEDOUT, .CANCELED => .connection_timed_out,
+            .NETUNREACH, .HOSTUNREACH, .ADDRNOTAVAIL, .INVAL => .unreachable_address,
+            .CONNRESET => .connection_reset,
+            .ADDRINUSE => .source_in_use,
+            .NOMEM, .NOBUFS => .out_of_memory,
+            else => .io_error,
+        };
+    }
+
+    pub fn of_proxy(failure: socks.Failure) Reason {
+        return switch (failure) {
+            error.Malformed => .proxy_malformed,
+            error.MethodRefused => .proxy_method_refused,
+            error.CredentialsRefused => .proxy_credentials_refused,
+            error.GeneralFailure => .proxy_general_failure,
+            error.NotAllowed => .proxy_not_allowed,
+            error.NetworkUnreachable => .proxy_network_unreachable,
+            error.HostUnreachable => .proxy_host_unreachable,
+            error.ConnectionRefused => .proxy_connection_refused,
+            error.TtlExpired => .proxy_ttl_expired,
+            error.CommandUnsupported => .proxy_command_unsupported,
+            error.AddressUnsupported => .proxy_address_unsupported,
+            error.Refused => .proxy_refused,
+        };
+    }
+
+    /// The pattern refused the peer though it spoke well.
+    pub fn of_pattern(reason: Reason) bool {
+        return switch (reason) {
+            .duplicate_routing_id, .peer_refused => true,
+            else => false,
+        };
     }
 
     pub fn of_handshake(reason: Reason) bool {

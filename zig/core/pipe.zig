@@ -11,16 +11,25 @@ const assert = std.debug.assert;
 const List = @import("../stdx/intrusive_list.zig").List;
 const Link = @import("../stdx/intrusive_list.zig").Link;
 const Arena = @import("arena.zig").Arena;
+const command = @import("../zmtp/command.zig");
 const constants = @import("../constants.zig");
+const keep_newest = @import("conflate.zig").keep_newest;
+const frame = @import("../zmtp/frame.zig");
+const Peer = @import("../zmtp/handshake.zig").Peer;
+const Reason = @import("monitor.zig").Reason;
 const ReceiveQueue = @import("receive_queue.zig").ReceiveQueue;
 const Run = @import("receive_queue.zig").Run;
 const SendQueue = @import("send_queue.zig").SendQueue;
+const Shared = @import("send_queue.zig").Shared;
 const slab = @import("../stdx/slab.zig");
 const Slabs = slab.Slabs;
+const SocketType = @import("../zmtp/socket_type.zig").SocketType;
 
 /// What all pipes of one context share.
 pub const Resources = struct {
     slabs: Slabs,
+    /// For tables whose size follows peers and topics; messages come from the slabs.
+    allocator: std.mem.Allocator,
     arena: Arena = .{},
     /// Pipes with complete messages that nobody has offered to the kernel yet.
     dirty: List(Pipe, .dirty_link) = .{},
@@ -29,6 +38,10 @@ pub const Resources = struct {
     resumed: List(Pipe, .resumed_link) = .{},
     /// Pipes without a peer whose last message has been handed out.
     finished: List(Pipe, .finished_link) = .{},
+    /// Pipes whose connection the pattern wants to end.
+    doomed: List(Pipe, .doomed_link) = .{},
+    /// Pipes whose peer in this process is to be told what has been read.
+    unacknowledged: List(Pipe, .unacknowledged_link) = .{},
     /// Lent buffers that nobody will ask for any more; the owner forgets them.
     abandoned: Abandoned = .{},
 
@@ -103,6 +116,30 @@ pub const Pipe = struct {
     /// What the peer calls itself; empty: nothing. In a slab.
     identity: []const u8 = "",
     identity_block: slab.Block = &.{},
+    /// What we call the peer: given by the caller of connect, or by the pattern. In a slab.
+    local_id: []const u8 = "",
+    local_id_block: slab.Block = &.{},
+    /// A small number that no other pipe of the socket has, for patterns that keep tables.
+    number: u32 = 0,
+    /// The peer takes SUBSCRIBE and CANCEL as commands (ZMTP 3.1).
+    speaks_3_1: bool = false,
+    /// Made by connect: it outlives its connections.
+    connecting: bool,
+    /// Messages that the peer holds in this process and has not said to have read: they count.
+    handed_over: u32 = 0,
+    /// How many messages are read before the peer is told; 0: it need not know.
+    acknowledge_every: u32 = 0,
+    /// How many of those that arrived the peer knows of as read; wraps.
+    acknowledged: u32 = 0,
+    /// Why its connection has to end.
+    doom_reason: Reason = .none,
+    /// What the peer says it is.
+    peer_type: ?SocketType = null,
+    /// A message for this peer was refused, and nobody has been told yet that there is room again.
+    refused: bool = false,
+    /// Only the newest whole message of each direction is kept; those it replaces are counted here.
+    /// Both high-water marks are 1, so that a queue that need not be looked at costs nothing.
+    conflated: ?*u64 = null,
 
     socket_link: Link = .{},
     /// In the socket's fair queue: has messages to hand out.
@@ -112,6 +149,18 @@ pub const Pipe = struct {
     dirty_link: Link = .{},
     resumed_link: Link = .{},
     finished_link: Link = .{},
+    doomed_link: Link = .{},
+    unacknowledged_link: Link = .{},
+    /// In the set of receivers of the message being published.
+    matched_link: Link = .{},
+
+    /// Ends the connection as soon as the current call is over: patterns do not call upwards.
+    pub fn doom(pipe: *Pipe, reason: Reason) void {
+        assert(reason != .none);
+        if (pipe.doomed_link.linked()) return;
+        pipe.doom_reason = reason;
+        pipe.resources.doomed.push_back(pipe);
+    }
 
     pub fn writable(pipe: *const Pipe) bool {
         return !pipe.send_full and !pipe.orphaned;
@@ -126,7 +175,7 @@ pub const Pipe = struct {
     ) error{OutOfMemory}!void {
         const resources = pipe.resources;
         const before = pipe.send.bytes;
-        try pipe.send.push(&resources.slabs, part, more, borrow);
+        try pipe.send.push(&resources.slabs, part, more, borrow and !pipe.send.travels);
         if (more) {
             // Nothing to send yet, but a borrowed payload has to be given back in time.
             if (pipe.send.borrowed > 0 and !pipe.dirty_link.linked()) {
@@ -134,11 +183,98 @@ pub const Pipe = struct {
             }
             return;
         }
-        resources.dirty_bytes += pipe.send.bytes - before;
-        if (!pipe.dirty_link.linked()) resources.dirty.push_back(pipe);
-        if (pipe.send.messages >= pipe.send_high_water_mark and pipe.send_high_water_mark != 0) {
-            pipe.send_full = true;
-        }
+        const bytes = pipe.send.bytes - before;
+        // Within the process a flush is no system call, and high-water marks count messages.
+        const least: u64 = if (pipe.send.travels) constants.hand_over_bytes_min else 0;
+        resources.dirty_bytes += @max(bytes, least);
+        pipe.queued();
+    }
+
+    /// Queues a message that was framed for many pipes. The caller counts `dirty_bytes` once.
+    pub inline fn write_shared(
+        pipe: *Pipe,
+        shared: *Shared,
+        start: u32,
+        end: u32,
+    ) error{OutOfMemory}!void {
+        try pipe.send.push_shared(&pipe.resources.slabs, shared, start, end);
+        pipe.queued();
+    }
+
+    /// A whole message is in the send queue.
+    inline fn queued(pipe: *Pipe) void {
+        if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
+        const limit = pipe.send_high_water_mark;
+        if (pipe.send.messages + pipe.handed_over >= limit and limit != 0) pipe.filled_up();
+    }
+
+    /// `received`: what arrives is messages. Of subscriptions every one counts.
+    pub fn conflate(pipe: *Pipe, counter: *u64, received: bool) void {
+        pipe.conflated = counter;
+        pipe.send_high_water_mark = 1;
+        pipe.receive_high_water_mark = @intFromBool(received);
+    }
+
+    fn filled_up(pipe: *Pipe) void {
+        if (pipe.conflated) |counter| {
+            counter.* += keep_newest(&pipe.send, &pipe.resources.slabs);
+        } else pipe.send_full = true;
+    }
+
+    /// Queues bytes that are sent as they are, without frames.
+    pub fn write_raw(pipe: *Pipe, bytes: []const u8, more: bool) error{OutOfMemory}!void {
+        const before = pipe.send.bytes;
+        try pipe.send.push_raw(&pipe.resources.slabs, bytes, more);
+        if (more) return;
+        pipe.resources.dirty_bytes += pipe.send.bytes - before;
+        pipe.queued();
+    }
+
+    /// Messages of one part that go before all others of this connection, and with it.
+    pub fn write_first(pipe: *Pipe, bodies: []const []const u8) error{OutOfMemory}!void {
+        try pipe.send.push_first(&pipe.resources.slabs, bodies);
+        pipe.queued();
+    }
+
+    /// A message of one part that the peer did not send is received behind what it sent.
+    pub fn receive_own(pipe: *Pipe, body: []const u8) error{OutOfMemory}!void {
+        try pipe.receive.push_own(&pipe.resources.slabs, body);
+        // The peer does not wait for it to be read.
+        pipe.acknowledged +%= 1;
+    }
+
+    /// Queues a command frame; no high-water mark applies to it.
+    pub fn write_command(pipe: *Pipe, encoded: []const u8) error{OutOfMemory}!void {
+        try pipe.send.push_command(&pipe.resources.slabs, encoded);
+        if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
+    }
+
+    /// Tells a publisher what is wanted of it, and no more. No high-water mark applies, and nothing
+    /// of it outlives the connection: the next one has to be told everything.
+    pub fn write_subscription(
+        pipe: *Pipe,
+        wanted: bool,
+        topic: []const u8,
+        form: enum { that_it_knows, data },
+    ) error{OutOfMemory}!void {
+        var buffer: [command.prefix_size_max]u8 = undefined;
+        const prefix = if (form == .that_it_knows and pipe.speaks_3_1)
+            command.encode_prefix(&buffer, if (wanted) .subscribe else .cancel, topic.len)
+        else blk: {
+            const size = frame.encode(&buffer, 0, 1 + topic.len);
+            buffer[size] = @intFromBool(wanted);
+            break :blk buffer[0 .. size + 1];
+        };
+        try pipe.send.push_control(&pipe.resources.slabs, prefix, topic);
+        if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
+    }
+
+    /// The same for a group; libzmq takes it as a command from any version.
+    pub fn write_join(pipe: *Pipe, joins: bool, group: []const u8) error{OutOfMemory}!void {
+        var buffer: [command.prefix_size_max]u8 = undefined;
+        const prefix = command.encode_prefix(&buffer, if (joins) .join else .leave, group.len);
+        try pipe.send.push_control(&pipe.resources.slabs, prefix, group);
+        if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
     }
 
     pub fn write_rollback(pipe: *Pipe) void {
@@ -147,22 +283,68 @@ pub const Pipe = struct {
 
     /// Messages left the send queue. True: a full pipe takes messages again.
     pub fn drained(pipe: *Pipe) bool {
-        if (!pipe.send_full) return false;
-        const limit = pipe.send_high_water_mark;
-        if (limit != 0 and pipe.send.messages > limit - low_water_mark(limit)) return false;
+        if (!pipe.send_full or pipe.too_many() > 0) return false;
         pipe.send_full = false;
         return true;
+    }
+
+    /// How many messages have to go before a full queue counts as open again.
+    pub fn too_many(pipe: *const Pipe) u32 {
+        const limit = pipe.send_high_water_mark;
+        if (limit == 0) return 0;
+        const half = low_water_mark(limit);
+        // A reader in this process tells of many at once: its writer begins before it runs dry.
+        const gone = if (pipe.send.travels) @min(half, constants.acknowledge_every_max) else half;
+        return (pipe.send.messages + pipe.handed_over) -| (limit - gone);
+    }
+
+    /// Other high-water marks. True: a full pipe takes messages again.
+    pub fn set_limits(pipe: *Pipe, send: u32, receive: u32) bool {
+        if (pipe.conflated != null) return false;
+        pipe.send_high_water_mark = send;
+        pipe.receive_high_water_mark = receive;
+        if (pipe.receive_full and (receive == 0 or pipe.receive.messages < receive)) {
+            pipe.receive_full = false;
+            if (!pipe.resumed_link.linked()) pipe.resources.resumed.push_back(pipe);
+        }
+        const full = send != 0 and pipe.send.messages + pipe.handed_over >= send;
+        const opened = pipe.send_full and !full;
+        // A load balancer that has it among those with room gives it one message more.
+        pipe.send_full = full;
+        return opened;
     }
 
     /// A message was handed out to the socket's reader.
     pub inline fn taken(pipe: *Pipe) void {
         if (pipe.orphaned) pipe.finish();
+        if (pipe.acknowledge_every != 0) pipe.count_read();
         if (!pipe.receive_full) return;
         const limit = pipe.receive_high_water_mark;
         assert(limit != 0);
         if (pipe.receive.messages > limit - low_water_mark(limit)) return;
         pipe.receive_full = false;
         if (!pipe.resumed_link.linked()) pipe.resources.resumed.push_back(pipe);
+    }
+
+    fn count_read(pipe: *Pipe) void {
+        if (pipe.read_unacknowledged() < pipe.acknowledge_every) return;
+        const list = &pipe.resources.unacknowledged;
+        if (!pipe.unacknowledged_link.linked()) list.push_back(pipe);
+    }
+
+    pub fn read_unacknowledged(pipe: *const Pipe) u32 {
+        const read = pipe.receive.arrived -% pipe.receive.messages -% pipe.acknowledged;
+        // Our own messages are acknowledged before they are read.
+        return if (@as(i32, @bitCast(read)) < 0) 0 else read;
+    }
+
+    /// What is between the two queues counts no more, or not yet: the link to the peer is new or gone.
+    pub fn reset_handed_over(pipe: *Pipe, acknowledge_every: u32) void {
+        const list = &pipe.resources.unacknowledged;
+        if (pipe.unacknowledged_link.linked()) list.remove(pipe);
+        pipe.handed_over = 0;
+        pipe.acknowledge_every = acknowledge_every;
+        pipe.acknowledged = pipe.receive.arrived -% pipe.receive.messages;
     }
 
     fn finish(pipe: *Pipe) void {
@@ -174,6 +356,11 @@ pub const Pipe = struct {
     pub fn receive_limit_reached(pipe: *Pipe) bool {
         const limit = pipe.receive_high_water_mark;
         if (limit == 0 or pipe.receive.messages < limit) return false;
+        if (pipe.conflated) |counter| if (!pipe.receive.reading) {
+            counter.* += pipe.receive.keep_newest(pipe.resources);
+            if (pipe.acknowledge_every != 0) pipe.count_read();
+            return false;
+        };
         pipe.receive_full = true;
         return true;
     }
@@ -191,19 +378,38 @@ pub const Pipe = struct {
         if (pipe.dirty_link.linked()) resources.dirty.remove(pipe);
         if (pipe.resumed_link.linked()) resources.resumed.remove(pipe);
         if (pipe.finished_link.linked()) resources.finished.remove(pipe);
+        if (pipe.doomed_link.linked()) resources.doomed.remove(pipe);
+        assert(!pipe.matched_link.linked());
+        pipe.reset_handed_over(0);
         pipe.write_rollback();
         const dropped = pipe.send.clear(&resources.slabs);
         pipe.receive.clear(resources);
         if (pipe.identity_block.len > 0) resources.slabs.free(pipe.identity_block);
+        if (pipe.local_id_block.len > 0) resources.slabs.free(pipe.local_id_block);
         return dropped;
     }
 
+    /// A handshake was done.
+    pub fn meet(pipe: *Pipe, peer: *const Peer) error{OutOfMemory}!void {
+        try pipe.set_identity(peer.identity());
+        pipe.speaks_3_1 = peer.speaks_3_1;
+        pipe.peer_type = peer.socket_type;
+    }
+
     pub fn set_identity(pipe: *Pipe, identity: []const u8) error{OutOfMemory}!void {
+        pipe.identity = try pipe.keep(&pipe.identity_block, identity);
+    }
+
+    pub fn set_local_id(pipe: *Pipe, id: []const u8) error{OutOfMemory}!void {
+        pipe.local_id = try pipe.keep(&pipe.local_id_block, id);
+    }
+
+    fn keep(pipe: *Pipe, block: *slab.Block, bytes: []const u8) error{OutOfMemory}![]const u8 {
         const slabs = &pipe.resources.slabs;
-        const fresh: slab.Block = if (identity.len > 0) try slabs.allocate(identity.len) else &.{};
-        if (pipe.identity_block.len > 0) slabs.free(pipe.identity_block);
-        pipe.identity_block = fresh;
-        @memcpy(fresh[0..identity.len], identity);
-        pipe.identity = fresh[0..identity.len];
+        const fresh: slab.Block = if (bytes.len > 0) try slabs.allocate(bytes.len) else &.{};
+        @memcpy(fresh[0..bytes.len], bytes);
+        if (block.len > 0) slabs.free(block.*);
+        block.* = fresh;
+        return fresh[0..bytes.len];
     }
 };

@@ -91,6 +91,8 @@ pub const ReceiveQueue = struct {
     boundary_end: u32 = 0,
     /// Parts of the last message were handed out, others not yet.
     reading: bool = false,
+    /// Messages that ever arrived; wraps.
+    arrived: u32 = 0,
 
     /// Appends whole frames in which `messages` messages end, the last one at `boundary_end`.
     pub fn push_arena(
@@ -128,10 +130,77 @@ pub const ReceiveQueue = struct {
         queue.append(run, if (more) 0 else 1, if (more) 0 else run.len);
     }
 
+    /// Appends whole frames like `push_arena`, of which it keeps a copy.
+    pub fn push_frames(
+        queue: *ReceiveQueue,
+        slabs: *Slabs,
+        bytes: []const u8,
+        messages: u32,
+        boundary_end: u32,
+    ) error{OutOfMemory}!void {
+        const run = try slabs.create(Run);
+        errdefer slabs.destroy(run);
+        const block = try slabs.allocate(bytes.len);
+        copy(block[0..bytes.len], bytes);
+        const len: u32 = @intCast(bytes.len);
+        run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
+        queue.append(run, messages, boundary_end);
+    }
+
+    /// Appends a message of one part that did not come as a frame: what a command means, in the
+    /// form that it has as data.
+    pub fn push_message(
+        queue: *ReceiveQueue,
+        slabs: *Slabs,
+        first: u8,
+        rest: []const u8,
+    ) error{OutOfMemory}!void {
+        const run = try slabs.create(Run);
+        errdefer slabs.destroy(run);
+        const block = try slabs.allocate(frame.header_size_max + 1 + rest.len);
+        const size = frame.encode(block[0..frame.header_size_max], 0, 1 + rest.len);
+        block[size] = first;
+        copy(block[size + 1 ..][0..rest.len], rest);
+        const len: u32 = @intCast(size + 1 + rest.len);
+        run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
+        queue.append(run, 1, len);
+    }
+
+    /// Appends a message of one part that no peer sent.
+    pub fn push_own(
+        queue: *ReceiveQueue,
+        slabs: *Slabs,
+        body: []const u8,
+    ) error{OutOfMemory}!void {
+        var header: [frame.header_size_max]u8 = undefined;
+        const size = frame.encode(&header, 0, body.len);
+        const run = try slabs.create(Run);
+        errdefer slabs.destroy(run);
+        const block = try slabs.allocate(size + body.len);
+        @memcpy(block[0..size], header[0..size]);
+        copy(block[size..][0..body.len], body);
+        const len: u32 = @intCast(size + body.len);
+        run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
+        queue.append(run, 1, len);
+    }
+
+    /// Of the complete messages only the last one stays; returns how many went.
+    pub fn keep_newest(queue: *ReceiveQueue, resources: anytype) u32 {
+        assert(!queue.reading);
+        var dropped: u32 = 0;
+        while (queue.messages > 1) {
+            const part = queue.next_part(&resources.arena);
+            if (!part.more) dropped += 1;
+            if (part.exhausted) resources.gone(part.run);
+        }
+        return dropped;
+    }
+
     fn append(queue: *ReceiveQueue, run: *Run, messages: u32, boundary_end: u32) void {
         if (queue.last) |last| last.next = run else queue.head = run;
         queue.last = run;
         queue.messages += messages;
+        queue.arrived +%= messages;
         queue.bytes += run.len;
         if (messages > 0) {
             queue.boundary = run;
@@ -213,7 +282,7 @@ pub const ReceiveQueue = struct {
             queue.head = run.next;
             context.gone(run);
         }
-        queue.* = .{};
+        queue.* = .{ .arrived = queue.arrived };
     }
 
     pub fn invariants(queue: *const ReceiveQueue) void {

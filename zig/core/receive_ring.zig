@@ -66,6 +66,9 @@ pub const ReceiveRing = struct {
     arena_until: u32 = 0,
     /// Where the message that was filled last begins.
     message_start: u32 = 0,
+    /// Parts that did not come from a peer (routing ids), until the ring is filled again.
+    scratch: slab.Block = &.{},
+    scratch_used: u32 = 0,
 
     pub fn waiting(ring: *const ReceiveRing) u32 {
         return ring.cursor.filled -% ring.cursor.taken;
@@ -109,6 +112,49 @@ pub const ReceiveRing = struct {
         if (part.exhausted) ring.retire(run);
     }
 
+    /// For patterns that put parts of their own before a message.
+    pub fn open_scratch(ring: *ReceiveRing, slabs: *Slabs) error{OutOfMemory}!void {
+        ring.scratch = try slabs.allocate(constants.receive_scratch_bytes);
+    }
+
+    pub fn close_scratch(ring: *ReceiveRing, slabs: *Slabs) void {
+        if (ring.scratch.len > 0) slabs.free(ring.scratch);
+        ring.scratch = &.{};
+    }
+
+    /// Whether another part of that size can be put there before the ring is filled again.
+    pub fn scratch_free(ring: *const ReceiveRing, bytes: usize) bool {
+        return ring.scratch.len - ring.scratch_used >= bytes;
+    }
+
+    /// A part that did not come from a peer: its bytes are copied.
+    pub inline fn push_copy(ring: *ReceiveRing, bytes: []const u8, more: bool, source: u32) void {
+        assert(ring.waiting() < entries and ring.scratch_free(bytes.len));
+        const target = ring.scratch[ring.scratch_used..][0..bytes.len];
+        @memcpy(target, bytes);
+        ring.scratch_used += @intCast(bytes.len);
+        const index = ring.cursor.filled & mask;
+        ring.shared[index] = .{
+            .length = @intCast(bytes.len),
+            .place = 0,
+            .flags = if (more) flag_more else 0,
+            .source = source,
+        };
+        ring.pointers[index] = target.ptr;
+        ring.cursor.filled +%= 1;
+    }
+
+    /// A part that is still to be taken, for an owner that needs no copy of its own.
+    pub fn peek(ring: *const ReceiveRing, position: u32) struct { bytes: []const u8, flags: u32 } {
+        const it = ring.entry_at(position);
+        return .{ .bytes = ring.pointers[position & mask][0..it.length], .flags = it.flags };
+    }
+
+    pub fn entry_at(ring: *const ReceiveRing, position: u32) *const Entry {
+        assert(position -% ring.cursor.taken < ring.waiting());
+        return &ring.shared[position & mask];
+    }
+
     pub inline fn begin_message(ring: *ReceiveRing) void {
         ring.message_start = ring.cursor.filled;
     }
@@ -143,6 +189,7 @@ pub const ReceiveRing = struct {
     /// Frees the memory of what has been taken.
     pub fn release(ring: *ReceiveRing, slabs: *Slabs) void {
         const taken = ring.cursor.taken;
+        if (ring.waiting() == 0) ring.scratch_used = 0;
         while (ring.release_head) |run| {
             if (passed(run.release_at, taken) == false) break;
             ring.release_head = run.next;
@@ -253,7 +300,10 @@ const Life = struct {
     const allocator = std.testing.allocator;
 
     fn init(life: *Life, seed: u64) !void {
-        life.* = .{ .resources = .{ .slabs = .init(1 << 24) }, .prng = .init(seed) };
+        life.* = .{
+            .resources = .{ .slabs = .init(1 << 24), .allocator = allocator },
+            .prng = .init(seed),
+        };
         life.ring = .{ .cursor = &life.cursor, .shared = &life.shared };
         try life.resources.arena.lend(&life.resources.slabs, &life.chunk);
     }

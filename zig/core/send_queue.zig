@@ -20,12 +20,71 @@ const assert = std.debug.assert;
 const constants = @import("../constants.zig");
 const copy = @import("../stdx/copy.zig").copy;
 const frame = @import("../zmtp/frame.zig");
-const Slabs = @import("../stdx/slab.zig").Slabs;
+const inproc = @import("../net/inproc.zig");
+const shared_blocks = @import("../stdx/shared_blocks.zig");
+const slab = @import("../stdx/slab.zig");
+const Slabs = slab.Slabs;
 
 const Vector = std.posix.iovec_const;
 
+/// Frames that many queues send: a published message is framed once, and each queue refers to its
+/// bytes by a range. Whoever writes here holds a reference of its own.
+pub const Shared = struct {
+    references: u32,
+    block_bytes: u32,
+    capacity: u32,
+    used: u32,
+
+    pub fn create(slabs: *Slabs, bytes: usize) error{OutOfMemory}!*Shared {
+        const block = try slabs.allocate(@sizeOf(Shared) + bytes);
+        const shared: *Shared = @ptrCast(block.ptr);
+        shared.* = .{
+            .references = 1,
+            .block_bytes = @intCast(block.len),
+            .capacity = @intCast(block.len - @sizeOf(Shared)),
+            .used = 0,
+        };
+        return shared;
+    }
+
+    pub fn data(shared: *Shared) [*]u8 {
+        return @as([*]u8, @ptrCast(shared)) + @sizeOf(Shared);
+    }
+
+    /// What a part may take of a block.
+    pub inline fn bytes_of(part: []const u8) usize {
+        return frame.header_size_max + part.len;
+    }
+
+    /// Appends one part. There are `bytes_of` it left.
+    pub inline fn write(shared: *Shared, part: []const u8, more: bool) void {
+        const target = shared.data() + shared.used;
+        const flags: u8 = if (more) frame.flag_more else 0;
+        const size = frame.encode(target[0..frame.header_size_max], flags, part.len);
+        copy(target[size..][0..part.len], part);
+        shared.used += @intCast(size + part.len);
+        assert(shared.used <= shared.capacity);
+    }
+
+    /// The part whose header lies there turns out to be the last of its message.
+    pub fn end_message(shared: *Shared, header: u32) void {
+        assert(header < shared.used);
+        shared.data()[header] &= ~frame.flag_more;
+    }
+
+    pub fn release(shared: *Shared, slabs: *Slabs) void {
+        assert(shared.references > 0);
+        shared.references -= 1;
+        if (shared.references > 0) return;
+        const base: [*]align(16) u8 = @ptrCast(@alignCast(shared));
+        slabs.free(base[0..shared.block_bytes]);
+    }
+};
+
 pub const Segment = struct {
     next: ?*Segment,
+    /// The bytes belong to it; null: they are behind this header, or the caller's.
+    shared: ?*Shared,
     /// Framed bytes behind this header, or the caller's payload.
     data: [*]u8,
     /// Size of the slab block this header begins.
@@ -44,6 +103,8 @@ pub const Segment = struct {
     messages: u32,
     /// The first frame continues a message that began in an earlier segment.
     continues: bool,
+    /// The block belongs to no context: the segment becomes a parcel.
+    travels: bool,
     content: enum(u8) {
         /// Whole frames.
         frames,
@@ -51,17 +112,64 @@ pub const Segment = struct {
         rest,
         /// A frame header here, its payload in the caller's memory until `detach`.
         borrowed,
+        /// Bytes without frames, one part of a message.
+        raw,
+        /// Whole frames that are no messages, for this connection only: subscriptions.
+        control,
     },
     header_bytes: u8,
+    /// What is sent first on a connection, and is of no use to the next one.
+    first: bool = false,
+    /// What follows is another message's and gets a segment of its own.
+    sealed: bool = false,
+
+    comptime {
+        assert(@sizeOf(Segment) + frame.header_size_max <= slab.block_header_bytes);
+    }
 
     fn header(segment: *Segment) [*]u8 {
         assert(segment.content == .borrowed);
         return @as([*]u8, @ptrCast(segment)) + @sizeOf(Segment);
     }
 
-    fn free(segment: *Segment, slabs: *Slabs) void {
-        const base: [*]align(16) u8 = @ptrCast(@alignCast(segment));
-        slabs.free(base[0..segment.block_bytes]);
+    pub fn seal(segment: *Segment) void {
+        segment.capacity = segment.tail;
+        segment.sealed = true;
+    }
+
+    pub fn free(segment: *Segment, slabs: *Slabs) void {
+        if (segment.shared) |shared| shared.release(slabs);
+        const block = segment.block_of();
+        if (segment.travels) shared_blocks.free(block) else slabs.free(block);
+    }
+
+    fn block_of(segment: *Segment) slab.Block {
+        const base: [*]align(slab.block_align) u8 = @ptrCast(@alignCast(segment));
+        return base[0..segment.block_bytes];
+    }
+
+    /// The same block with another header.
+    fn to_parcel(segment: *Segment) *inproc.Parcel {
+        comptime assert(@sizeOf(inproc.Parcel) <= @sizeOf(Segment));
+        assert(segment.travels and segment.content == .frames and segment.tail == segment.end);
+        const bytes = segment.data[segment.start..segment.end];
+        const parcel: *inproc.Parcel = @ptrCast(@alignCast(segment));
+        parcel.* = .{
+            .bytes = bytes.ptr,
+            .len = @intCast(bytes.len),
+            .block = segment.block_of(),
+        };
+        return parcel;
+    }
+
+    fn copy_to_parcel(segment: *const Segment) error{OutOfMemory}!*inproc.Parcel {
+        const bytes = segment.data[segment.start..segment.end];
+        const block = try shared_blocks.allocate(@sizeOf(inproc.Parcel) + bytes.len);
+        const parcel: *inproc.Parcel = @ptrCast(block.ptr);
+        const target = block[@sizeOf(inproc.Parcel)..][0..bytes.len];
+        copy(target, bytes);
+        parcel.* = .{ .bytes = target.ptr, .len = @intCast(bytes.len), .block = block };
+        return parcel;
     }
 };
 
@@ -79,6 +187,12 @@ pub const SendQueue = struct {
     borrowed: u32 = 0,
     /// The segment before the first borrowed one; null: that is the head, or none is borrowed.
     borrowed_behind: ?*Segment = null,
+    /// Bytes in a row that were copied out of a shared block, and where they ended there.
+    copied_bytes: u32 = 0,
+    copied_end: ?[*]const u8 = null,
+    /// Its segments go to another thread as they are (inproc): nothing in them is borrowed, or shared
+    /// with other queues.
+    travels: bool = false,
 
     pub fn empty(queue: *const SendQueue) bool {
         return queue.bytes == 0;
@@ -164,10 +278,26 @@ pub const SendQueue = struct {
     }
 
     fn append(queue: *SendQueue, slabs: *Slabs, bytes: usize) error{OutOfMemory}!*Segment {
-        const block = try slabs.allocate(@sizeOf(Segment) + bytes);
+        const segment = try queue.make_segment(slabs, bytes);
+        if (queue.last) |last| last.next = segment else queue.head = segment;
+        queue.last = segment;
+        return segment;
+    }
+
+    fn make_segment(
+        queue: *const SendQueue,
+        slabs: *Slabs,
+        bytes: usize,
+    ) error{OutOfMemory}!*Segment {
+        const block = if (queue.travels)
+            try shared_blocks.allocate(@sizeOf(Segment) + bytes)
+        else
+            try slabs.allocate(@sizeOf(Segment) + bytes);
         const segment: *Segment = @ptrCast(block.ptr);
         segment.* = .{
             .next = null,
+            .shared = null,
+            .travels = queue.travels,
             .data = block.ptr + @sizeOf(Segment),
             .block_bytes = @intCast(block.len),
             .capacity = @intCast(block.len - @sizeOf(Segment)),
@@ -180,8 +310,6 @@ pub const SendQueue = struct {
             .content = .frames,
             .header_bytes = 0,
         };
-        if (queue.last) |last| last.next = segment else queue.head = segment;
-        queue.last = segment;
         return segment;
     }
 
@@ -220,24 +348,243 @@ pub const SendQueue = struct {
         last.free(slabs);
     }
 
+    /// Appends one part that is sent as it is, in a segment of its own: it has no header to tell
+    /// where it ends.
+    pub fn push_raw(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        part: []const u8,
+        more: bool,
+    ) error{OutOfMemory}!void {
+        errdefer queue.rollback(slabs);
+        if (part.len > constants.frame_bytes_max) return error.OutOfMemory;
+        if (part.len == 0) {
+            if (queue.writing and !more) queue.commit(queue.last.?);
+            return;
+        }
+        const segment = try queue.append(slabs, part.len);
+        segment.content = .raw;
+        copy(segment.data[0..part.len], part);
+        segment.tail = @intCast(part.len);
+        segment.capacity = segment.tail;
+        if (!queue.writing) {
+            queue.writing = true;
+            queue.message_first = segment;
+        }
+        if (!more) queue.commit(segment);
+    }
+
+    /// Puts whole messages of one part before everything else, for this connection only.
+    pub fn push_first(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        bodies: []const []const u8,
+    ) error{OutOfMemory}!void {
+        var need: usize = 0;
+        for (bodies) |body| need += frame.header_size_max + body.len;
+        const segment = try queue.make_segment(slabs, need);
+        for (bodies) |body| {
+            const target = segment.data + segment.tail;
+            const size = encode(target, body.len, false);
+            copy(target[size..][0..body.len], body);
+            segment.tail += @intCast(size + body.len);
+        }
+        segment.end = segment.tail;
+        segment.capacity = segment.tail;
+        segment.messages = @intCast(bodies.len);
+        segment.continues = false;
+        segment.first = true;
+        segment.next = queue.head;
+        if (queue.borrowed > 0 and queue.borrowed_behind == null) queue.borrowed_behind = segment;
+        if (queue.last == null) queue.last = segment;
+        queue.head = segment;
+        queue.messages += segment.messages;
+        queue.bytes += segment.end;
+    }
+
     /// Appends a command frame (already encoded). Not inside a message: RFC 23, traffic grammar.
     pub fn push_command(
         queue: *SendQueue,
         slabs: *Slabs,
         encoded: []const u8,
     ) error{OutOfMemory}!void {
+        _ = try queue.push_framed(slabs, encoded, "");
+    }
+
+    /// Appends one frame, in two pieces.
+    fn push_framed(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        prefix: []const u8,
+        rest: []const u8,
+    ) error{OutOfMemory}!*Segment {
         assert(!queue.writing);
+        const size = prefix.len + rest.len;
+        const sealed = if (queue.last) |last| last.sealed else false;
         const segment = blk: {
             if (queue.last) |last| {
-                if (last.content == .frames and
-                    last.capacity - last.tail >= encoded.len) break :blk last;
+                if (last.content == .frames and last.capacity - last.tail >= size) break :blk last;
             }
-            break :blk try queue.append(slabs, @max(queue.segment_hint, encoded.len));
+            break :blk try queue.append(slabs, @max(queue.segment_hint, size));
         };
-        @memcpy(segment.data[segment.tail..][0..encoded.len], encoded);
-        segment.tail += @intCast(encoded.len);
+        queue.put_framed(segment, prefix, rest);
+        if (sealed) segment.seal();
+        return segment;
+    }
+
+    fn put_framed(queue: *SendQueue, segment: *Segment, prefix: []const u8, rest: []const u8) void {
+        copy(segment.data[segment.tail..][0..prefix.len], prefix);
+        copy(segment.data[segment.tail + prefix.len ..][0..rest.len], rest);
+        segment.tail += @intCast(prefix.len + rest.len);
         segment.end = segment.tail;
-        queue.bytes += encoded.len;
+        queue.bytes += prefix.len + rest.len;
+    }
+
+    /// Appends one frame, in two pieces, that is for this connection only: it is no message, and
+    /// `rewind` drops it. Where there are no connections (inproc) it is a message.
+    pub fn push_control(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        prefix: []const u8,
+        rest: []const u8,
+    ) error{OutOfMemory}!void {
+        assert(!queue.writing);
+        if (queue.travels) return queue.push_copy(slabs, prefix, rest);
+        const size = prefix.len + rest.len;
+        const segment = blk: {
+            var room: usize = constants.segment_bytes_small;
+            if (queue.last) |last| {
+                const taken = @sizeOf(Segment) + last.tail;
+                if (last.content == .control and last.block_bytes - taken >= size) break :blk last;
+                if (last.content == .control) room = constants.segment_bytes;
+            }
+            break :blk try queue.append(slabs, @max(room, size));
+        };
+        segment.content = .control;
+        queue.put_framed(segment, prefix, rest);
+        // Messages do not go into the same segment.
+        segment.capacity = segment.tail;
+    }
+
+    fn drop_control(queue: *SendQueue, slabs: *Slabs) void {
+        var before: ?*Segment = null;
+        var next = queue.head;
+        while (next) |segment| {
+            next = segment.next;
+            if (segment.content != .control) {
+                before = segment;
+                continue;
+            }
+            queue.bytes -= segment.end - segment.start;
+            if (before) |it| it.next = next else queue.head = next;
+            if (queue.last == segment) queue.last = before;
+            if (queue.borrowed_behind == segment) queue.borrowed_behind = before;
+            segment.free(slabs);
+        }
+    }
+
+    /// Appends one message that is framed already: bytes `start` to `end` of what queues share.
+    pub inline fn push_shared(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        shared: *Shared,
+        start: u32,
+        end: u32,
+    ) error{OutOfMemory}!void {
+        assert(!queue.writing and start < end and end <= shared.used);
+        if (queue.travels) return queue.push_copy(slabs, shared.data()[start..end], "");
+        if (queue.last) |last| {
+            const behind = last.data + last.tail == shared.data() + start;
+            if (last.shared == shared and behind and !last.sealed) {
+                return queue.extend(last, end - start);
+            }
+        }
+        try queue.push_apart(slabs, shared, start, end);
+    }
+
+    inline fn extend(queue: *SendQueue, segment: *Segment, size: u32) void {
+        segment.tail += size;
+        segment.capacity = segment.tail;
+        segment.end = segment.tail;
+        segment.messages += 1;
+        queue.messages += 1;
+        queue.bytes += size;
+    }
+
+    /// Begins a range. In a queue that is behind, a range of few small messages would hold a whole
+    /// block of other peers' messages, and with a rare topic each of them another block: those are
+    /// copied, until it is clear that they come in a row.
+    fn push_apart(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        shared: *Shared,
+        start: u32,
+        end: u32,
+    ) error{OutOfMemory}!void {
+        const message = shared.data()[start..end];
+        if (!queue.empty() and message.len < constants.share_bytes_min) {
+            if (queue.copied_end != message.ptr) queue.copied_bytes = 0;
+            if (queue.copied_bytes < constants.share_row_bytes_min) {
+                try queue.push_copy(slabs, message, "");
+                queue.copied_bytes += end - start;
+                queue.copied_end = message.ptr + message.len;
+                return;
+            }
+        }
+        const segment = try queue.append(slabs, 0);
+        segment.shared = shared;
+        segment.data = message.ptr;
+        shared.references += 1;
+        queue.extend(segment, end - start);
+    }
+
+    /// The same for a queue whose segments leave the thread: they share nothing.
+    fn push_copy(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        prefix: []const u8,
+        rest: []const u8,
+    ) error{OutOfMemory}!void {
+        if (queue.last != null) queue.segment_hint = constants.segment_bytes;
+        const segment = try queue.push_framed(slabs, prefix, rest);
+        segment.messages += 1;
+        queue.messages += 1;
+    }
+
+    /// Takes out all complete messages, in the blocks that they lie in.
+    pub fn hand_over(queue: *SendQueue, slabs: *Slabs) inproc.Chain {
+        assert(queue.travels);
+        var chain: inproc.Chain = .{};
+        const bytes = queue.bytes;
+        defer if (bytes > 0) {
+            // The next one will probably be as large.
+            const room = std.math.ceilPowerOfTwoAssert(u64, @min(bytes, constants.segment_bytes));
+            queue.segment_hint = @max(constants.segment_bytes_small, @as(u32, @intCast(room)));
+        };
+        while (queue.head) |segment| {
+            const used = segment.end - segment.start;
+            if (used == 0) break;
+            const complete = segment.tail == segment.end;
+            // A few bytes do not take a large block along; behind it a message is being written.
+            const small = used <= segment.capacity / 4;
+            const copied = if (small or !complete) segment.copy_to_parcel() catch null else null;
+            if (copied == null and !complete) break;
+            queue.bytes -= used;
+            queue.messages -= segment.messages;
+            if (complete) {
+                queue.unlink_head(segment);
+                if (copied) |parcel| {
+                    segment.free(slabs);
+                    chain.push(parcel);
+                } else chain.push(segment.to_parcel());
+                continue;
+            }
+            chain.push(copied.?);
+            segment.messages = 0;
+            segment.start = segment.end;
+            segment.counted = segment.end;
+        }
+        return chain;
     }
 
     /// Fills `vectors` with what may be sent now; returns how many were used.
@@ -298,6 +645,11 @@ pub const SendQueue = struct {
     }
 
     fn pop_head(queue: *SendQueue, slabs: *Slabs, segment: *Segment) void {
+        queue.unlink_head(segment);
+        segment.free(slabs);
+    }
+
+    fn unlink_head(queue: *SendQueue, segment: *Segment) void {
         assert(queue.head == segment);
         queue.head = segment.next;
         if (queue.head == null) {
@@ -309,7 +661,6 @@ pub const SendQueue = struct {
         }
         if (segment.content == .borrowed) queue.borrowed -= 1;
         if (queue.borrowed_behind == segment) queue.borrowed_behind = null;
-        segment.free(slabs);
     }
 
     /// Takes the messages that ended before `start` off the count, each frame looked at once.
@@ -371,7 +722,7 @@ pub const SendQueue = struct {
         copy(target[0..payload.len], payload);
         owned.tail = rest;
         // Nothing may be appended behind half a frame: `count_sent` could not find it.
-        if (owned.content == .rest) owned.capacity = rest;
+        if (owned.content == .rest or owned.sealed) owned.capacity = rest;
         owned.end = segment.end - segment.start;
         owned.start = 0;
         owned.counted = 0;
@@ -381,9 +732,17 @@ pub const SendQueue = struct {
 
     /// The connection died. What of the first message went to the kernel is lost there, so that
     /// message starts again; when its beginning is no longer here it is dropped. Returns the
-    /// number of messages dropped (0 or 1).
+    /// number of messages dropped: 0 or 1, or those that came along from elsewhere with it.
     pub fn rewind(queue: *SendQueue, slabs: *Slabs) u32 {
+        queue.drop_control(slabs);
         const head = queue.head orelse return 0;
+        if (head.first) {
+            queue.bytes -= head.end - head.start;
+            queue.messages -= head.messages;
+            queue.pop_head(slabs, head);
+            return 0;
+        }
+        if (head.content == .raw) return queue.drop_raw(slabs);
         if (head.content == .borrowed and !head.continues) {
             queue.bytes += head.start;
             head.start = 0;
@@ -399,6 +758,18 @@ pub const SendQueue = struct {
             }
         }
         return queue.drop_first(slabs);
+    }
+
+    /// A stream goes on where it was or not at all.
+    fn drop_raw(queue: *SendQueue, slabs: *Slabs) u32 {
+        const before = queue.messages;
+        while (queue.head) |segment| {
+            if (segment.tail > segment.end) break;
+            queue.bytes -= segment.end - segment.start;
+            queue.messages -= segment.messages;
+            queue.pop_head(slabs, segment);
+        }
+        return before - queue.messages;
     }
 
     /// The last message boundary at or before `start`, null if that message began elsewhere.
@@ -434,13 +805,65 @@ pub const SendQueue = struct {
                 }
             }
             queue.bytes -= segment.end - segment.start;
-            const ended = segment.messages > 0;
+            const ended = segment.messages;
             if (segment.tail > segment.end) return 0;
-            queue.messages -= segment.messages;
+            queue.messages -= ended;
             queue.pop_head(slabs, segment);
-            if (ended) return 1;
+            if (ended > 0) return ended;
         }
         return 0;
+    }
+
+    /// Whether nothing of the first message has gone, and all that is here is messages.
+    pub fn at_boundary(queue: *const SendQueue) bool {
+        const head = queue.head orelse return true;
+        if (head.content != .frames) return false;
+        var next = head.next;
+        while (next) |segment| : (next = segment.next) {
+            if (segment.content == .control) return false;
+        }
+        const boundary = message_boundary(head) orelse return false;
+        return boundary == head.start;
+    }
+
+    /// All that the kernel has not taken, for a queue elsewhere.
+    pub fn copy_unsent(
+        queue: *const SendQueue,
+        allocator: std.mem.Allocator,
+    ) error{OutOfMemory}![]u8 {
+        assert(queue.borrowed == 0);
+        const bytes = try allocator.alloc(u8, queue.bytes);
+        var used: usize = 0;
+        var current = queue.head;
+        while (current) |segment| : (current = segment.next) {
+            const unsent = segment.data[segment.start..segment.end];
+            copy(bytes[used..][0..unsent.len], unsent);
+            used += unsent.len;
+        }
+        assert(used == bytes.len);
+        return bytes;
+    }
+
+    /// Appends what was queued elsewhere. `begun`: a part of the first message has gone already.
+    pub fn push_unsent(
+        queue: *SendQueue,
+        slabs: *Slabs,
+        bytes: []const u8,
+        messages: u32,
+        begun: bool,
+    ) error{OutOfMemory}!void {
+        assert(!queue.writing);
+        const segment = try queue.append(slabs, bytes.len);
+        copy(segment.data[0..bytes.len], bytes);
+        // Nothing may be appended behind it: its frames are found from its beginning.
+        segment.capacity = @intCast(bytes.len);
+        segment.tail = segment.capacity;
+        segment.end = segment.tail;
+        segment.messages = messages;
+        segment.continues = begun;
+        if (begun) segment.content = .rest;
+        queue.messages += messages;
+        queue.bytes += bytes.len;
     }
 
     /// Gives everything back; returns the number of complete messages that were dropped.
@@ -450,7 +873,7 @@ pub const SendQueue = struct {
             queue.head = segment.next;
             segment.free(slabs);
         }
-        queue.* = .{};
+        queue.* = .{ .travels = queue.travels };
         return dropped;
     }
 
@@ -474,232 +897,3 @@ pub const SendQueue = struct {
         assert(borrowed == queue.borrowed);
     }
 };
-
-/// What the queue has to do, in the simplest words: a list of framed messages and how much of the
-/// first one has gone. Shares no code with it, the framing included.
-const Model = struct {
-    const Item = struct { bytes: []u8, command: bool };
-
-    items: std.ArrayList(Item) = .empty,
-    /// Bytes of the first item that the kernel took.
-    sent: usize = 0,
-    writing: std.ArrayList(u8) = .empty,
-    dropped: u32 = 0,
-    resent: u32 = 0,
-
-    const allocator = std.testing.allocator;
-
-    fn deinit(model: *Model) void {
-        for (model.items.items) |item| allocator.free(item.bytes);
-        model.items.deinit(allocator);
-        model.writing.deinit(allocator);
-    }
-
-    fn write(model: *Model, part: []const u8, more: bool) !void {
-        const flags: u8 = @intFromBool(more);
-        if (part.len < 256) {
-            try model.writing.appendSlice(allocator, &.{ flags, @intCast(part.len) });
-        } else {
-            try model.writing.append(allocator, flags | 2);
-            for (0..8) |i| {
-                const shift: u6 = @intCast(56 - 8 * i);
-                try model.writing.append(allocator, @truncate(@as(u64, part.len) >> shift));
-            }
-        }
-        try model.writing.appendSlice(allocator, part);
-        if (more) return;
-        const bytes = try model.writing.toOwnedSlice(allocator);
-        try model.items.append(allocator, .{ .bytes = bytes, .command = false });
-    }
-
-    fn pop(model: *Model) void {
-        allocator.free(model.items.orderedRemove(0).bytes);
-        model.sent = 0;
-    }
-
-    fn advance(model: *Model, count: usize) void {
-        model.sent += count;
-        while (model.items.items.len > 0 and model.sent >= model.items.items[0].bytes.len) {
-            const rest = model.sent - model.items.items[0].bytes.len;
-            model.pop();
-            model.sent = rest;
-        }
-    }
-
-    fn rewind(model: *Model, dropped: u32) !void {
-        if (model.sent == 0) return std.testing.expectEqual(0, dropped);
-        if (dropped == 0) {
-            model.resent += 1;
-            model.sent = 0;
-        } else {
-            try std.testing.expectEqual(1, dropped);
-            try std.testing.expect(!model.items.items[0].command);
-            model.dropped += 1;
-            model.pop();
-        }
-    }
-
-    fn expect(model: *Model, queue: *const SendQueue) !void {
-        queue.invariants();
-        var messages: u32 = 0;
-        var bytes: usize = 0;
-        for (model.items.items) |item| {
-            if (!item.command) messages += 1;
-            bytes += item.bytes.len;
-        }
-        try std.testing.expectEqual(messages, queue.messages);
-        try std.testing.expectEqual(bytes - model.sent, queue.bytes);
-        // What is offered is the beginning of what is left.
-        var vectors: [7]Vector = undefined;
-        const used = queue.gather(&vectors);
-        var item: usize = 0;
-        var position = model.sent;
-        var offered: usize = 0;
-        for (vectors[0..used]) |vector| {
-            offered += vector.len;
-            for (vector.base[0..vector.len]) |byte| {
-                while (position == model.items.items[item].bytes.len) {
-                    item += 1;
-                    position = 0;
-                }
-                try std.testing.expectEqual(model.items.items[item].bytes[position], byte);
-                position += 1;
-            }
-        }
-        try std.testing.expect(offered > 0 or bytes == model.sent);
-    }
-};
-
-const Prng = @import("../stdx/prng.zig").Prng;
-
-/// One random life of a queue; `out_of_memory`: allocations fail now and then.
-const Life = struct {
-    slabs: Slabs,
-    queue: SendQueue = .{},
-    model: Model = .{},
-    prng: Prng,
-    out_of_memory: bool,
-    /// Payloads that the queue may still look into.
-    lent: std.ArrayList([]u8) = .empty,
-
-    fn deinit(life: *Life) void {
-        const slabs = &life.slabs;
-        slabs.fail_after = null;
-        life.queue.rollback(slabs);
-        _ = life.queue.clear(slabs);
-        slabs.deinit();
-        life.give_back();
-        life.lent.deinit(Model.allocator);
-        life.model.deinit();
-    }
-
-    /// The caller uses its memory again: whoever looks into it now sees garbage.
-    fn give_back(life: *Life) void {
-        for (life.lent.items) |payload| {
-            @memset(payload, 0xdd);
-            Model.allocator.free(payload);
-        }
-        life.lent.clearRetainingCapacity();
-    }
-
-    fn inject(life: *Life) void {
-        if (!life.out_of_memory or !life.prng.chance(1, 4)) return;
-        life.slabs.fail_after = life.prng.below(3);
-    }
-
-    fn push(life: *Life, more: bool) !void {
-        const prng = &life.prng;
-        const sizes = [_]u64{ 0, 1, 10, 100, 254, 255, 256, 1000, 1535, 1536, 5000, 70_000 };
-        const size = prng.below(prng.pick(u64, &sizes) + 1);
-        const payload = try Model.allocator.alloc(u8, @intCast(size));
-        prng.fill(payload);
-        const borrow = prng.chance(1, 3);
-        if (life.queue.push(&life.slabs, payload, more, borrow)) {
-            try life.model.write(payload, more);
-        } else |_| life.model.writing.clearRetainingCapacity();
-        if (borrow) return life.lent.append(Model.allocator, payload);
-        @memset(payload, 0xdd);
-        Model.allocator.free(payload);
-    }
-
-    fn send(life: *Life) void {
-        var vectors: [9]Vector = undefined;
-        const used = life.queue.gather(&vectors);
-        var offered: usize = 0;
-        for (vectors[0..used]) |vector| offered += vector.len;
-        var taken: usize = @intCast(life.prng.below(offered + 1));
-        if (life.prng.chance(1, 4)) taken = offered;
-        life.queue.advance(&life.slabs, taken);
-        life.model.advance(taken);
-    }
-
-    fn step(life: *Life) !void {
-        const slabs = &life.slabs;
-        life.inject();
-        defer slabs.fail_after = null;
-        const Action = enum { first, message, send, rollback, rewind, detach, command };
-        switch (life.prng.weighted(Action, .{
-            .first = 4,
-            .message = 12,
-            .send = 8,
-            .rollback = 1,
-            .rewind = 1,
-            .detach = 4,
-            .command = 1,
-        })) {
-            .first => try life.push(true),
-            .message => try life.push(false),
-            .send => life.send(),
-            .rollback => {
-                life.queue.rollback(slabs);
-                life.model.writing.clearRetainingCapacity();
-            },
-            .rewind => try life.model.rewind(life.queue.rewind(slabs)),
-            .detach => if (life.queue.detach(slabs)) life.give_back() else |_| {},
-            .command => if (!life.queue.writing) {
-                const encoded = "\x04\x05\x04PONG";
-                life.queue.push_command(slabs, encoded) catch return;
-                const bytes = try Model.allocator.dupe(u8, encoded);
-                try life.model.items.append(Model.allocator, .{ .bytes = bytes, .command = true });
-            },
-        }
-    }
-};
-
-test "every byte goes out once and in order, whatever the kernel takes: peers would see garbage" {
-    var resent: u32 = 0;
-    var dropped: u32 = 0;
-    for (0..300) |seed| {
-        var life: Life = .{
-            .slabs = .init(1 << 28),
-            .prng = .init(seed),
-            .out_of_memory = seed % 3 == 0,
-        };
-        defer life.deinit();
-        for (0..200) |_| {
-            try life.step();
-            try life.model.expect(&life.queue);
-        }
-        resent += life.model.resent;
-        dropped += life.model.dropped;
-    }
-    // Both ways of starting again have been taken.
-    try std.testing.expect(resent > 100 and dropped > 10);
-}
-
-test "a message that was sent in part goes again from its beginning: a peer would get half of it" {
-    var slabs: Slabs = .init(1 << 20);
-    defer slabs.deinit();
-    var queue: SendQueue = .{};
-    try queue.push(&slabs, "one", false, false);
-    try queue.push(&slabs, "first part", true, false);
-    try queue.push(&slabs, "second", false, false);
-    queue.advance(&slabs, 5 + 12 + 3);
-    try std.testing.expectEqual(1, queue.messages);
-    try std.testing.expectEqual(0, queue.rewind(&slabs));
-    var vectors: [4]Vector = undefined;
-    try std.testing.expectEqual(1, queue.gather(&vectors));
-    const expected = "\x01\x0afirst part\x00\x06second";
-    try std.testing.expectEqualStrings(expected, vectors[0].base[0..vectors[0].len]);
-    try std.testing.expectEqual(1, queue.clear(&slabs));
-}

@@ -1,10 +1,10 @@
 //! A session binds a connection to a pipe: it brings the connection up, speaks ZMTP through the
 //! engine, moves bytes, and, on the connecting side, outlives the connection and makes it again.
 //!
-//!     connecting:  resolving ─▶ connecting ─▶ handshaking ─▶ active
-//!                     ▲                │            │           │
-//!                     └──── backoff ◀──┴────────────┴───────────┘
-//!     accepted:                            handshaking ─▶ active ─▶ ended
+//!     connecting:  resolving ─▶ connecting ─▶ (proxying) ─▶ handshaking ─▶ active
+//!                     ▲                │             │             │           │
+//!                     └──── backoff ◀──┴─────────────┴─────────────┴───────────┘
+//!     accepted:                                            handshaking ─▶ active ─▶ ended
 //!
 //! A session never calls upwards: it returns what happened (`Outcome`) and the context, which
 //! knows the socket, acts on it. There is one way down: `disconnect`.
@@ -19,9 +19,11 @@ const constants = @import("../constants.zig");
 const copy = @import("../stdx/copy.zig").copy;
 const Backoff = @import("../net/backoff.zig").Backoff;
 const connection_options = @import("../net/connection_options.zig");
+const End = @import("../net/inproc.zig").End;
 const engine_module = @import("engine.zig");
 const Engine = engine_module.Engine;
 const handshakes = @import("../zmtp/handshake.zig");
+const inproc = @import("inproc.zig");
 const io_module = @import("../io/io.zig");
 const Link = @import("../stdx/intrusive_list.zig").Link;
 const monitor = @import("monitor.zig");
@@ -29,8 +31,10 @@ const pipes = @import("pipe.zig");
 const Pipe = pipes.Pipe;
 const Prng = @import("../stdx/prng.zig").Prng;
 const Reason = monitor.Reason;
+const raw = @import("raw.zig");
 const Resources = pipes.Resources;
 const slab = @import("../stdx/slab.zig");
+const socks = @import("../net/socks.zig");
 const SocketOptions = @import("../options.zig").SocketOptions;
 const SocketType = @import("../zmtp/socket_type.zig").SocketType;
 const Timer = @import("../net/timer.zig").Timer;
@@ -62,6 +66,7 @@ pub const Outcome = struct {
 const Large = struct {
     body_bytes: u32,
     more: bool,
+    command: bool,
     received: u32 = 0,
     /// Lent by the owner; its first `received` bytes are ours.
     buffer: []u8 = &.{},
@@ -94,6 +99,9 @@ pub fn SessionType(comptime IO: type) type {
         endpoint: u32,
         state: State = .idle,
         fd: io_module.Descriptor = -1,
+        /// The end of a link inside the process, in place of a descriptor.
+        link: ?*End = null,
+        name: inproc.Name = .{},
         /// Which incarnation of the connection: completions of an earlier one are dropped.
         epoch: u24 = 0,
         /// Which watch: the last completion of one that was ended must not end its successor.
@@ -109,6 +117,10 @@ pub fn SessionType(comptime IO: type) type {
         addresses_count: u8 = 0,
         address_index: u8 = 0,
         peer_address: Address = .{},
+        /// The local end that connections are to have; unspecified: the kernel chooses.
+        source: Address = .{},
+        /// What is asked of the SOCKS proxy whose addresses these are; null: there is none.
+        proxy: ?*socks.Client = null,
         /// The endpoint is a name: ask the owner for its addresses at each attempt.
         named: bool = false,
         /// The beginning of a frame whose rest has not arrived.
@@ -148,11 +160,18 @@ pub fn SessionType(comptime IO: type) type {
             /// Waiting for the time of the next attempt.
             backoff,
             connecting,
+            /// Connected to a proxy, which has not said yet that it is with the peer.
+            proxying,
             handshaking,
             active,
             /// The connection is gone for good; complete messages may be left in the pipe.
             ended,
         };
+
+        /// A connection is there, or is being made.
+        pub fn open(session: *const Session) bool {
+            return session.fd >= 0 or session.link != null;
+        }
 
         // -- coming up ------------------------------------------------------------------------
 
@@ -164,17 +183,67 @@ pub fn SessionType(comptime IO: type) type {
             return session.start_handshake();
         }
 
+        /// What a connecting session has to know before its first attempt.
+        pub fn set_route(
+            session: *Session,
+            source: *const Address,
+            proxy: ?*const socks.Client,
+        ) error{OutOfMemory}!void {
+            assert(session.kind == .connecting and session.proxy == null);
+            session.source = source.*;
+            const wanted = proxy orelse return;
+            session.proxy = try session.resources.allocator.create(socks.Client);
+            session.proxy.?.* = wanted.*;
+        }
+
+        /// The last call on a session.
+        pub fn free_route(session: *Session) void {
+            session.name.free(&session.resources.slabs);
+            if (session.proxy) |proxy| session.resources.allocator.destroy(proxy);
+            session.proxy = null;
+        }
+
+        /// Milliseconds for an attempt, until the handshake begins; 0 leaves it to the kernel.
+        pub fn attempt_ms(session: *const Session) u32 {
+            const limit_ms = session.options.connect_timeout_ms;
+            // The kernel's limit does not count for a proxy's silence.
+            if (limit_ms > 0 or session.proxy == null) return limit_ms;
+            return session.options.handshake_interval_ms;
+        }
+
+        /// The time for what it was doing is over.
+        pub fn timed_out(session: *Session) Outcome {
+            return session.disconnect(switch (session.state) {
+                .connecting => session.reason_or_proxy(.connection_timed_out),
+                .proxying => .proxy_timed_out,
+                .handshaking => .handshake_timeout,
+                else => unreachable,
+            });
+        }
+
+        /// The name has no address.
+        pub fn not_found(session: *Session) Outcome {
+            assert(session.state == .resolving);
+            return session.disconnect(session.reason_or_proxy(.name_not_found));
+        }
+
+        /// With a proxy it is the proxy that cannot be reached: nothing is known of the peer.
+        fn reason_or_proxy(session: *const Session, reason: Reason) Reason {
+            return if (session.proxy == null) reason else .proxy_unreachable;
+        }
+
         /// Begins an attempt on the addresses in hand.
         pub fn start_connect(session: *Session, addresses: []const Address) Outcome {
             assert(session.kind == .connecting and session.fd < 0);
             assert(addresses.len > 0);
-            session.addresses_count = @intCast(@min(addresses.len, addresses_max));
-            @memcpy(
-                session.addresses[0..session.addresses_count],
-                addresses[0..session.addresses_count],
-            );
-            session.address_index = 0;
-            return session.connect_next();
+            session.set_addresses(addresses);
+            return session.restart_connect();
+        }
+
+        pub fn set_addresses(session: *Session, addresses: []const Address) void {
+            const count = @min(addresses.len, addresses_max);
+            session.addresses_count = @intCast(count);
+            @memcpy(session.addresses[0..count], addresses[0..count]);
         }
 
         /// An attempt on the addresses of last time (literals).
@@ -185,45 +254,89 @@ pub fn SessionType(comptime IO: type) type {
         }
 
         fn connect_next(session: *Session) Outcome {
-            const address = &session.addresses[session.address_index];
+            const reason = session.connect_to(&session.addresses[session.address_index]);
+            return session.connect_failed(reason orelse return .{});
+        }
+
+        /// Tries the next address, if there is one.
+        fn connect_failed(session: *Session, reason: Reason) Outcome {
+            if (session.address_index + 1 == session.addresses_count) {
+                return session.disconnect(reason);
+            }
+            session.close_descriptor();
+            session.address_index += 1;
+            return session.connect_next();
+        }
+
+        fn connect_to(session: *Session, address: *const Address) ?Reason {
+            const io = session.io;
             session.peer_address = address.*;
             session.state = .connecting;
-            session.fd = session.io.open(address.family()) catch |failure| {
-                return session.disconnect(switch (failure) {
-                    error.DescriptorsExhausted => .descriptors_exhausted,
-                    error.SystemResources => .out_of_memory,
-                    error.AddressFamilyNotSupported => .unreachable_address,
-                });
+            session.fd = io.open(address.family()) catch |failure| return switch (failure) {
+                error.DescriptorsExhausted => .descriptors_exhausted,
+                error.SystemResources => .out_of_memory,
+                error.AddressFamilyNotSupported => .unreachable_address,
             };
-            connection_options.before_connect(session.io, session.fd, address, session.options);
-            session.io.connect(session.fd, address, session.token(.connect)) catch {
-                return session.disconnect(.out_of_memory);
+            connection_options.before_connect(
+                io,
+                session.fd,
+                address,
+                session.options,
+            ) catch |failure| return switch (failure) {
+                error.NotPermitted => .interface_not_permitted,
+                error.NoSuchDevice => .interface_missing,
             };
-            return .{};
+            if (session.source.family() != .unspecified) {
+                connection_options.before_source(io, session.fd, &session.source);
+                io.bind(session.fd, &session.source) catch |failure| return switch (failure) {
+                    error.AddressInUse => .source_in_use,
+                    else => .source_unavailable,
+                };
+            }
+            io.connect(session.fd, address, session.token(.connect)) catch return .out_of_memory;
+            return null;
         }
 
         pub fn on_connect(session: *Session, result: i32) Outcome {
             assert(session.state == .connecting);
-            if (result == 0) return session.start_handshake();
-            if (session.address_index + 1 < session.addresses_count) {
-                session.close_descriptor();
-                session.address_index += 1;
-                return session.connect_next();
+            if (result != 0) {
+                return session.connect_failed(session.reason_or_proxy(Reason.of_connect(result)));
             }
-            return session.disconnect(connect_reason(result));
+            if (session.proxy != null) return session.start_proxy();
+            return session.start_handshake();
         }
 
-        fn connect_reason(result: i32) Reason {
-            const errno: std.os.linux.E = @enumFromInt(@as(u16, @intCast(-result)));
-            return switch (errno) {
-                .CONNREFUSED, .NOENT => .connection_refused,
-                .TIMEDOUT, .CANCELED => .connection_timed_out,
-                .NETUNREACH, .HOSTUNREACH, .ADDRNOTAVAIL, .INVAL => .unreachable_address,
-                .CONNRESET => .connection_reset,
-                .NOMEM, .NOBUFS => .out_of_memory,
-                else => .io_error,
-            };
+        // -- through a proxy ------------------------------------------------------------------
+
+        fn start_proxy(session: *Session) Outcome {
+            session.state = .proxying;
+            var output: [socks.output_bytes_max]u8 = undefined;
+            session.watch_readable() catch return session.disconnect(.out_of_memory);
+            const greeting = session.proxy.?.start(&output);
+            if (session.send_control(greeting)) |reason| return session.disconnect(reason);
+            session.readable = true;
+            return .{};
         }
+
+        /// Reads no byte more than the proxy's: what follows is the peer's.
+        fn receive_proxy(session: *Session) Outcome {
+            const proxy = session.proxy.?;
+            const room = proxy.room();
+            const count = session.io.receive(session.fd, room) catch |failure| switch (failure) {
+                error.WouldBlock, error.SystemResources => return session.receive_failed(failure),
+                else => return session.disconnect(.proxy_closed),
+            };
+            if (count == 0) return session.disconnect(.proxy_closed);
+            session.readable = count == room.len or session.end_behind;
+            var output: [socks.output_bytes_max]u8 = undefined;
+            const question = proxy.advance(count, &output) catch |failure| {
+                return session.disconnect(Reason.of_proxy(failure));
+            };
+            if (session.send_control(question)) |reason| return session.disconnect(reason);
+            return if (proxy.state == .done) session.start_handshake() else .{};
+        }
+
+        // -- the handshake --------------------------------------------------------------------
 
         fn start_handshake(session: *Session) Outcome {
             assert(session.fd >= 0);
@@ -234,13 +347,14 @@ pub fn SessionType(comptime IO: type) type {
                 session.peer_address.family(),
                 session.options,
             );
-            session.engine.frame_bytes_max =
-                session.options.frame_bytes_max(constants.frame_bytes_max);
+            if (!session.socket_type.has_handshake()) return raw.start(session);
+            session.set_limits();
             var buffer: [handshakes.output_size_max]u8 = undefined;
             var output: handshakes.Output = .init(&buffer);
             session.engine.start(&session.resources.slabs, .{
                 .socket_type = session.socket_type,
                 .routing_id = session.options.routing_id(),
+                .extra_metadata = session.options.metadata(),
                 .command_size_max = constants.arena_frame_bytes_max,
             }, &output) catch return session.disconnect(.out_of_memory);
             session.watch_readable() catch return session.disconnect(.out_of_memory);
@@ -250,14 +364,26 @@ pub fn SessionType(comptime IO: type) type {
             return .{ .connected = true };
         }
 
+        pub fn set_limits(session: *Session) void {
+            const engine = &session.engine;
+            engine.frame_bytes_max = session.options.frame_bytes_max(constants.frame_bytes_max);
+            if (!session.socket_type.takes_subscriptions()) return;
+            engine.command_bytes_max = constants.command_bytes_max;
+        }
+
         // -- receiving ------------------------------------------------------------------------
 
         /// Whether `receive` would do anything: readable, not paused, not waiting for a buffer.
         pub fn wants_receive(session: *const Session) bool {
-            if (!session.readable or session.fd < 0) return false;
-            if (session.pipe.receive_full) return false;
+            if (!session.readable or !session.open()) return false;
+            if (session.paused()) return false;
             if (session.large) |*large| return large.buffer.len > 0;
             return true;
+        }
+
+        /// What was received before has not been taken. A handshake brings no messages.
+        fn paused(session: *const Session) bool {
+            return session.pipe.receive_full and session.state == .active;
         }
 
         pub fn on_readable(session: *Session, result: i32, more: bool) Outcome {
@@ -265,7 +391,7 @@ pub fn SessionType(comptime IO: type) type {
             if (result > 0 and result & io_module.readable_end != 0) session.end_behind = true;
             if (!more) session.watching_readable = false;
             if (session.fd < 0) return .{};
-            if (session.pipe.receive_full) {
+            if (session.paused()) {
                 // A paused connection would signal for every packet.
                 session.unwatch_readable();
             } else if (!session.watching_readable) {
@@ -276,8 +402,9 @@ pub fn SessionType(comptime IO: type) type {
 
         /// The pipe has room again.
         pub fn resume_receiving(session: *Session) Outcome {
-            if (session.fd < 0) return .{};
+            if (!session.open()) return .{};
             session.readable = true;
+            if (session.link != null) return .{};
             if (!session.watching_readable) {
                 session.watch_readable() catch return session.disconnect(.out_of_memory);
             }
@@ -287,19 +414,19 @@ pub fn SessionType(comptime IO: type) type {
         /// One system call's worth of bytes.
         pub fn receive(session: *Session) Outcome {
             assert(session.wants_receive());
+            if (session.state == .proxying) return session.receive_proxy();
+            if (!session.socket_type.has_handshake()) return raw.receive(session);
             if (session.large != null) return session.receive_large();
             const arena = &session.resources.arena;
             const bytes_min = session.tail_bytes + constants.arena_free_bytes_min;
             var space = arena.reserve(bytes_min) orelse return .{ .starved = true };
             if (session.large_expected) {
-                space = space[0..@min(
-                    space.len,
-                    session.tail_bytes + constants.large_trailer_bytes,
-                )];
+                const little = session.tail_bytes + constants.large_trailer_bytes;
+                space = space[0..@min(space.len, little)];
             }
             space = session.whole_frames(space);
             const target = space[session.tail_bytes..];
-            const count = session.io.receive(session.fd, target) catch |failure| {
+            const count = inproc.receive(session, target) catch |failure| {
                 return session.receive_failed(failure);
             };
             if (count == 0) return session.disconnect(.peer_closed);
@@ -318,7 +445,7 @@ pub fn SessionType(comptime IO: type) type {
             return if (whole > session.tail_bytes) space[0..whole] else space;
         }
 
-        fn receive_failed(session: *Session, failure: io_module.ReceiveError) Outcome {
+        pub fn receive_failed(session: *Session, failure: io_module.ReceiveError) Outcome {
             switch (failure) {
                 error.WouldBlock => {
                     session.readable = false;
@@ -353,7 +480,7 @@ pub fn SessionType(comptime IO: type) type {
             return outcome;
         }
 
-        fn keep_tail(session: *Session, rest: []const u8) error{OutOfMemory}!void {
+        pub fn keep_tail(session: *Session, rest: []const u8) error{OutOfMemory}!void {
             const slabs = &session.resources.slabs;
             if (session.tail.len < rest.len or rest.len == 0) {
                 if (session.tail.len > 0) slabs.free(session.tail);
@@ -378,7 +505,7 @@ pub fn SessionType(comptime IO: type) type {
             if (session.send_control(output.written())) |reason| return reason;
             if (receipt.state == .need_more) return null;
 
-            session.pipe.set_identity(handshake.peer.identity()) catch return .out_of_memory;
+            session.pipe.meet(&handshake.peer) catch return .out_of_memory;
             session.engine.handshake_done(&session.resources.slabs);
             session.state = .active;
             session.backoff.reset();
@@ -407,10 +534,14 @@ pub fn SessionType(comptime IO: type) type {
                 .failure => |reason| return reason,
                 .command => |found| {
                     rest.* = rest.*[found.frame_bytes..];
-                    return session.act(found.body);
+                    return session.act(found.body, outcome);
                 },
                 .large => |found| {
-                    session.large = .{ .body_bytes = found.body_bytes, .more = found.more };
+                    session.large = .{
+                        .body_bytes = found.body_bytes,
+                        .more = found.more,
+                        .command = found.command,
+                    };
                     rest.* = rest.*[found.header_bytes..];
                     outcome.buffer_wanted = true;
                     return null;
@@ -418,11 +549,23 @@ pub fn SessionType(comptime IO: type) type {
             }
         }
 
-        fn act(session: *Session, body: []const u8) ?Reason {
+        pub fn act(session: *Session, body: []const u8, outcome: *Outcome) ?Reason {
             var buffer: [command.pong_frame_size_max]u8 = undefined;
             switch (engine_module.act_on_command(body, &buffer)) {
                 .nothing => return null,
                 .failure => |reason| return reason,
+                .subscription => |it| {
+                    if (!session.socket_type.takes_subscriptions()) return null;
+                    // Between the parts of a message there is no place for it: RFC 37, traffic.
+                    if (session.engine.parts > 0) return .malformed_command;
+                    session.pipe.receive.push_message(
+                        &session.resources.slabs,
+                        it.first,
+                        it.topic,
+                    ) catch return .out_of_memory;
+                    outcome.received = true;
+                    return null;
+                },
                 .pong => |encoded| {
                     const pipe = &session.pipe;
                     // A peer that pings and does not read would fill our memory.
@@ -491,10 +634,8 @@ pub fn SessionType(comptime IO: type) type {
                     count_vectors = 2;
                 }
             }
-            const count = session.io.receive_vector(
-                session.fd,
-                vectors[0..count_vectors],
-            ) catch |failure| return session.receive_failed(failure);
+            const received = inproc.receive_vector(session, vectors[0..count_vectors]);
+            const count = received catch |failure| return session.receive_failed(failure);
             if (count == 0) return session.disconnect(.peer_closed);
             session.readable = count == target.len + trailer.len or session.end_behind;
             large.received += @intCast(@min(count, target.len));
@@ -508,6 +649,7 @@ pub fn SessionType(comptime IO: type) type {
 
         fn large_done(session: *Session, behind: []const u8) Outcome {
             const large = session.large.?;
+            if (large.command) return session.large_command(behind);
             session.large = null;
             session.large_expected = true;
             const resources = session.resources;
@@ -528,10 +670,24 @@ pub fn SessionType(comptime IO: type) type {
             return outcome;
         }
 
+        /// Its buffer goes back to its owner: what it says is kept elsewhere.
+        fn large_command(session: *Session, behind: []const u8) Outcome {
+            const large = session.large.?;
+            session.large = null;
+            var outcome: Outcome = .{};
+            const failure = session.act(large.buffer, &outcome);
+            const resources = session.resources;
+            resources.abandoned.add(&resources.slabs, large.id);
+            if (failure) |reason| return session.disconnect_after(reason, outcome);
+            var after = session.process(behind);
+            after.received = after.received or outcome.received;
+            return after;
+        }
+
         // -- sending --------------------------------------------------------------------------
 
         /// Writes handshake bytes; returns why the connection has to end, if it has to.
-        fn send_control(session: *Session, bytes: []const u8) ?Reason {
+        pub fn send_control(session: *Session, bytes: []const u8) ?Reason {
             if (bytes.len == 0) return null;
             var sent: usize = 0;
             if (session.control_bytes == 0) {
@@ -592,6 +748,7 @@ pub fn SessionType(comptime IO: type) type {
 
         /// Hands complete messages to the kernel until it takes no more.
         pub fn flush(session: *Session) Outcome {
+            if (session.link != null) return inproc.flush(session);
             const queue = &session.pipe.send;
             if (session.state != .active or session.watching_writable) return .{};
             var vectors: [transfer_vectors]std.posix.iovec_const = undefined;
@@ -628,13 +785,13 @@ pub fn SessionType(comptime IO: type) type {
             return .{ .operation = operation, .epoch = epoch, .handle = session.handle };
         }
 
-        fn watch_readable(session: *Session) io_module.SubmitError!void {
+        pub fn watch_readable(session: *Session) io_module.SubmitError!void {
             if (session.watching_readable) return;
             try session.io.watch_readable(session.fd, session.token(.readable));
             session.watching_readable = true;
         }
 
-        fn unwatch_readable(session: *Session) void {
+        pub fn unwatch_readable(session: *Session) void {
             if (!session.watching_readable) return;
             // Refused for want of memory: the watch goes on and costs a wake-up or two.
             session.io.unwatch(session.token(.readable)) catch return;
@@ -686,13 +843,20 @@ pub fn SessionType(comptime IO: type) type {
         }
 
         fn close_descriptor(session: *Session) void {
-            if (session.fd < 0) return;
+            inproc.leave(session);
+            const fd = session.fd;
+            if (fd < 0) return;
+            session.surrender();
+            session.io.close(fd);
+        }
+
+        /// Leaves the descriptor to whoever copied it.
+        pub fn surrender(session: *Session) void {
             session.cancel(session.watching_readable, .readable);
             session.cancel(session.watching_writable, .writable);
             if (session.state == .connecting) session.cancel(true, .connect);
             session.watching_readable = false;
             session.watching_writable = false;
-            session.io.close(session.fd);
             session.fd = -1;
             // Completions of what was cancelled are recognised as late.
             session.epoch +%= 1;

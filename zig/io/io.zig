@@ -7,6 +7,7 @@
 //!     wake_fd                      the eventfd that Bun sleeps on
 //!     begin, reap, finish          one turn (decision 5: the tick protocol, fence included)
 //!     wait                         sleep until something happens or a deadline passes
+//!     sleep, wake                  the same between turns, until another thread wakes us
 //!     watch_readable, watch_writable, unwatch, accept, connect, cancel, set_deadline
 //!     open, bind, listen, local_address, close, ... plain calls on descriptors
 //!     receive, receive_vector, send_vector   the bytes
@@ -96,6 +97,9 @@ pub const BindError = error{
     NoSuchPath,
     NameTooLong,
     NotADirectory,
+    /// The option `interface`.
+    NotPermitted,
+    NoSuchDevice,
     DescriptorsExhausted,
     SystemResources,
     InvalidArgument,

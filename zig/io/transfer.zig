@@ -150,6 +150,42 @@ pub fn set_option(fd: Descriptor, level: i32, name: u32, value: i32) u16 {
     return @intFromEnum(linux.errno(linux.setsockopt(fd, level, name, bytes, bytes.len)));
 }
 
+/// As `set_option`, for a value that is text.
+pub fn set_option_bytes(fd: Descriptor, level: i32, name: u32, value: []const u8) u16 {
+    const result = linux.setsockopt(fd, level, name, value.ptr, @intCast(value.len));
+    return @intFromEnum(linux.errno(result));
+}
+
+/// Makes a descriptor that somebody else opened ours: a stream socket of this kind, bound; it
+/// listens afterwards.
+pub fn adopt(fd: Descriptor, unix: bool, backlog: u32) io.BindError!void {
+    const domain = get_option(fd, linux.SO.DOMAIN) orelse return error.InvalidArgument;
+    const kind = get_option(fd, linux.SO.TYPE) orelse return error.InvalidArgument;
+    const network = domain == linux.AF.INET or domain == linux.AF.INET6;
+    const same = if (unix) domain == linux.AF.UNIX else network;
+    if (!same or kind != linux.SOCK.STREAM) return error.InvalidArgument;
+    if (get_option(fd, linux.SO.ACCEPTCONN) != 1) {
+        const address = local_address(fd);
+        // The kernel would choose an address that nobody asked for.
+        const bound = if (unix) address.len > 2 else address.port() != 0;
+        if (!bound) return error.InvalidArgument;
+        listen(fd, backlog) catch return error.InvalidArgument;
+    }
+    // As ours are. With O_NONBLOCK older kernels end an accept of the ring that finds nobody.
+    const flags = linux.fcntl(fd, linux.F.GETFL, 0);
+    if (linux.errno(flags) != .SUCCESS) return error.InvalidArgument;
+    const nonblocking: usize = @as(u32, @bitCast(linux.O{ .NONBLOCK = true }));
+    _ = linux.fcntl(fd, linux.F.SETFL, flags & ~nonblocking);
+    _ = linux.fcntl(fd, linux.F.SETFD, linux.FD_CLOEXEC);
+}
+
+fn get_option(fd: Descriptor, name: u32) ?i32 {
+    var value: i32 = 0;
+    var len: linux.socklen_t = @sizeOf(i32);
+    const result = linux.getsockopt(fd, linux.SOL.SOCKET, name, std.mem.asBytes(&value), &len);
+    return if (linux.errno(result) == .SUCCESS) value else null;
+}
+
 /// EINTR leaves the descriptor closed on Linux, so the result says nothing we could act on.
 pub fn close(fd: Descriptor) void {
     assert(fd >= 0);

@@ -259,6 +259,22 @@ pub const Uring = struct {
         _ = io_uring_submit_and_wait_timeout(&self.ring, &cqe, 1, spec_pointer, null);
     }
 
+    /// Sleeps until the eventfd is signalled, by a completion or by another thread, or the time is
+    /// over. Between turns; the ring itself polls no eventfd.
+    pub fn sleep(self: *Uring, timeout_ns: ?u64) void {
+        assert(!self.in_turn);
+        var spec: linux.timespec = undefined;
+        if (timeout_ns) |ns| spec = .{
+            .sec = @intCast(ns / std.time.ns_per_s),
+            .nsec = @intCast(ns % std.time.ns_per_s),
+        };
+        var polled = [1]linux.pollfd{.{ .fd = self.eventfd, .events = linux.POLL.IN, .revents = 0 }};
+        self.counters.system_calls += 2;
+        // EINTR is an answer like any other: the caller looks at what came in.
+        _ = linux.ppoll(&polled, polled.len, if (timeout_ns == null) null else &spec, null);
+        self.wake_drain();
+    }
+
     // -- requests -----------------------------------------------------------------------------
 
     fn prepare(self: *Uring, token: Token) io.SubmitError!*linux.io_uring_sqe {
@@ -434,6 +450,20 @@ pub const Uring = struct {
     /// Returns the errno, 0 for success.
     pub fn set_option(_: *Uring, fd: Descriptor, level: i32, name: u32, value: i32) u16 {
         return transfer.set_option(fd, level, name, value);
+    }
+
+    pub fn set_option_bytes(
+        _: *Uring,
+        fd: Descriptor,
+        level: i32,
+        name: u32,
+        value: []const u8,
+    ) u16 {
+        return transfer.set_option_bytes(fd, level, name, value);
+    }
+
+    pub fn adopt(_: *Uring, fd: Descriptor, unix: bool, backlog: u32) io.BindError!void {
+        return transfer.adopt(fd, unix, backlog);
     }
 
     pub fn probe_path(_: *Uring, address: *const Address) transfer.PathState {

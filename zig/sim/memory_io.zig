@@ -506,6 +506,7 @@ pub const MemoryIO = struct {
     completions: std.ArrayList(Completion) = .empty,
     deadline_ns: ?u64 = null,
     in_turn: bool = false,
+    woken: bool = false,
     counters: io_module.Counters = .{},
     options_set: u64 = 0,
 
@@ -575,6 +576,7 @@ pub const MemoryIO = struct {
     }
 
     pub fn reap(self: *MemoryIO, buffer: *[io_module.completions_max]Completion) []Completion {
+        self.woken = false;
         var count = @min(self.completions.items.len, buffer.len);
         if (count == 0) return buffer[0..0];
         self.counters.wakeups += 1;
@@ -593,7 +595,18 @@ pub const MemoryIO = struct {
     }
 
     pub fn work_is_waiting(self: *const MemoryIO) bool {
-        return self.completions.items.len > 0;
+        return self.completions.items.len > 0 or self.woken;
+    }
+
+    /// Another context of this world has left something for this one.
+    pub fn wake(self: *MemoryIO) void {
+        self.woken = true;
+    }
+
+    pub fn sleep(self: *MemoryIO, timeout_ns: ?u64) void {
+        self.begin();
+        self.wait(timeout_ns);
+        _ = self.finish();
     }
 
     /// The clock goes on to the next event that concerns this context, at most to the timeout.
@@ -676,8 +689,10 @@ pub const MemoryIO = struct {
         const endpoint = self.get(fd);
         assert(endpoint.peer == null and endpoint.connecting == null);
         endpoint.remote = address.*;
-        endpoint.local = .ipv4(.{ 127, 0, 0, 1 }, self.network.port_next);
-        self.network.port_next +%= 1;
+        if (endpoint.local.len == 0) {
+            endpoint.local = .ipv4(.{ 127, 0, 0, 1 }, self.network.port_next);
+            self.network.port_next +%= 1;
+        }
         endpoint.connecting = token;
         self.network.later(.{ .connect = endpoint });
     }
@@ -882,6 +897,31 @@ pub const MemoryIO = struct {
         _ = self.get(fd);
         self.options_set += 1;
         return 0;
+    }
+
+    pub fn set_option_bytes(self: *MemoryIO, fd: Descriptor, _: i32, _: u32, _: []const u8) u16 {
+        _ = self.get(fd);
+        self.options_set += 1;
+        return 0;
+    }
+
+    /// No test has descriptors of another program.
+    /// A descriptor that was given to us and listens.
+    pub fn adopt(self: *MemoryIO, fd: Descriptor, _: bool, _: u32) io_module.BindError!void {
+        if (!self.get(fd).listening) return error.InvalidArgument;
+    }
+
+    /// The same stream as a descriptor of another context: what threads of one process do without
+    /// a call. Watches stay behind, as they do in the ring of the thread that made them.
+    pub fn give(self: *MemoryIO, fd: Descriptor, to: *MemoryIO) Descriptor {
+        const endpoint = self.get(fd);
+        self.descriptors.items[@intCast(fd - descriptor_first)] = null;
+        self.descriptors_open -= 1;
+        endpoint.watches.clearRetainingCapacity();
+        endpoint.accepting = null;
+        endpoint.owner = to;
+        for (endpoint.backlog.items) |waiting| waiting.owner = to;
+        return to.descriptor_new(endpoint).?;
     }
 
     pub fn probe_path(self: *MemoryIO, address: *const Address) transfer.PathState {

@@ -492,3 +492,178 @@ test "disconnecting in the middle of a long message cuts it visibly: halves woul
         try bound.expect_none();
     }
 }
+
+test "a PAIR has one peer: a second one is refused and told of, and gets in when the first left" {
+    var bound: BoundType(1) = undefined;
+    try bound.init(.pair, "PAIR");
+    defer bound.deinit();
+    var second: Mock = try .dial(&bound.world, address);
+    try second.handshake(&bound.world, "PAIR");
+    try testing.expect(second.peer.ended());
+    second.deinit();
+    try bound.owner.expect_ended(bound.socket, .peer_refused);
+    try testing.expectEqual(1, bound.counted().peers_refused);
+    try bound.send(&.{ "for", "the first" });
+    try bound.mocks[0].expect_message(&.{ "for", "the first" });
+    // Its last words are read before those of the next one, all of them.
+    for (0..3) |_| try bound.mocks[0].send_message(&.{ "from", "the first" });
+    try bound.world.settle();
+    bound.mocks[0].peer.close();
+    try bound.world.settle();
+    try testing.expectError(error.WouldBlock, bound.owner.send(bound.socket, &.{"nobody"}));
+    second = try .dial(&bound.world, address);
+    defer second.deinit();
+    try second.handshake(&bound.world, "PAIR");
+    for (0..3) |_| try second.send_message(&.{"from the second"});
+    try bound.world.settle();
+    for (0..3) |_| try bound.expect(&.{ "from", "the first" });
+    for (0..3) |_| try bound.expect(&.{"from the second"});
+    try bound.send(&.{"for the second"});
+    try second.expect_message(&.{"for the second"});
+    try second.send_message(&.{"and on"});
+    try bound.expect(&.{"and on"});
+    try testing.expectEqual(1, bound.owner.context.session_table.count());
+}
+
+test "a PAIR that makes two connections uses the second when the first is taken away" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const pair = try owner.open(.pair);
+    const other: Address = .ipv4(.{ 127, 0, 0, 1 }, 6666);
+    const listeners = [_]worlds.Peer{
+        world.network.listen(&address),
+        world.network.listen(&other),
+    };
+    const first = try owner.connect(pair, address);
+    _ = try owner.connect(pair, other);
+    try owner.send(pair, &.{"for the first"});
+    try world.settle();
+    var mock: Mock = .{ .peer = listeners[0].accept().? };
+    defer mock.deinit();
+    try mock.handshake(&world, "PAIR");
+    try mock.expect_message(&.{"for the first"});
+    var refused: Mock = .{ .peer = listeners[1].accept().? };
+    defer refused.deinit();
+    try refused.handshake(&world, "PAIR");
+    try testing.expect(refused.peer.ended());
+    try testing.expect(owner.context.disconnect(pair, first, 0));
+    try owner.send(pair, &.{"for the second"});
+    try world.run(300);
+    var second: Mock = .{ .peer = listeners[1].accept().? };
+    defer second.deinit();
+    try second.handshake(&world, "PAIR");
+    try second.expect_message(&.{"for the second"});
+}
+
+test "a part of a message to a PAIR that leaves goes nowhere, the next message is whole" {
+    var bound: BoundType(1) = undefined;
+    try bound.init(.pair, "PAIR");
+    defer bound.deinit();
+    const slot = bound.owner.slot(bound.socket);
+    try bound.owner.context.send(slot, "first", true, false);
+    bound.mocks[0].peer.close();
+    try bound.world.settle();
+    var second: Mock = try .dial(&bound.world, address);
+    defer second.deinit();
+    try second.handshake(&bound.world, "PAIR");
+    try bound.owner.context.send(slot, "last", false, false);
+    try testing.expectEqual(1, bound.counted().dropped_disconnect);
+    try bound.send(&.{"whole"});
+    try second.expect_message(&.{"whole"});
+    try second.expect_nothing();
+}
+
+test "DEALER gives and takes one message in turn, and has nobody to send to without peers" {
+    var bound: BoundType(3) = undefined;
+    try bound.init(.dealer, "ROUTER");
+    defer bound.deinit();
+    for (0..6) |i| {
+        try bound.send(&.{ "", "job" });
+        try bound.mocks[i % 3].expect_message(&.{ "", "job" });
+        for (&bound.mocks) |*mock| try mock.expect_nothing();
+    }
+    for (0..4) |_| for (&bound.mocks, 0..) |*mock, i| {
+        try mock.send_message(&.{ "from", &.{@as(u8, @intCast(i))} });
+    };
+    try bound.world.settle();
+    for (0..4) |_| for (0..3) |i| try bound.expect(&.{ "from", &.{@as(u8, @intCast(i))} });
+    for (&bound.mocks) |*mock| mock.peer.close();
+    try bound.world.settle();
+    try testing.expectError(error.WouldBlock, bound.owner.send(bound.socket, &.{"x"}));
+}
+
+test "conflate: a reader that was away finds the newest message, whole, and nothing before it" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const pull = try owner.open(.pull);
+    owner.slot(pull).socket.options.conflate = 1;
+    _ = try owner.context.bind(pull, &address);
+    var mocks: [2]Mock = undefined;
+    for (&mocks) |*mock| {
+        mock.* = try .dial(&world, address);
+        try mock.handshake(&world, "PUSH");
+    }
+    defer for (&mocks) |*mock| mock.deinit();
+    const long: [50_000]u8 = @splat('l');
+    for (0..300) |i| for (&mocks) |*mock| {
+        try mock.send_message(&.{ "value", &.{@as(u8, @truncate(i))}, long[0 .. i % 7] });
+        if (i % 50 == 0) try mock.send_message(&.{ &long, "old" });
+        if (i % 60 == 0) try world.settle();
+    };
+    // Half of a newer one does not replace it.
+    for (&mocks) |*mock| try mock.send_frame(1, "half");
+    try world.settle();
+    for (0..2) |_| try owner.expect(pull, &.{ "value", &.{299 - 256}, long[0 .. 299 % 7] });
+    try owner.expect_none(pull);
+    try testing.expectEqual(2 * (300 + 6 - 1), owner.record(pull).dropped_conflated);
+    for (&mocks) |*mock| try mock.send_message(&.{"whole"});
+    try world.settle();
+    for (0..2) |_| try owner.expect(pull, &.{ "half", "whole" });
+    try testing.expectEqual(0, owner.buffers_held());
+}
+
+test "conflate: what waits for a connection or a slow peer is the newest message only" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const push = try owner.open(.push);
+    owner.slot(push).socket.options.conflate = 1;
+    _ = try owner.connect(push, address);
+    const long: [5000]u8 = @splat('l');
+    for (0..100) |i| {
+        const number = [_]u8{@intCast(i)};
+        if (i % 2 == 0) {
+            try owner.send_borrowed(push, &.{ &number, &long, "end" });
+        } else try owner.send(push, &.{ &number, long[0..i], "end" });
+        owner.slot(push).socket.pipes.first().?.send.invariants();
+    }
+    try testing.expectEqual(99, owner.record(push).dropped_conflated);
+    const listener = world.network.listen(&address);
+    try world.run(300);
+    var mock: Mock = .{ .peer = listener.accept().? };
+    defer mock.deinit();
+    try mock.handshake(&world, "PULL");
+    try mock.expect_message(&.{ &.{99}, long[0..99], "end" });
+    // What the kernel has begun to take is sent whole, then the newest.
+    mock.peer.limit_inbox(100);
+    for (0..50) |i| {
+        try owner.send_borrowed(push, &.{ &.{@as(u8, @intCast(i))}, &long });
+        owner.context.flush();
+        if (i == 30) try mock.send_frame(4, "\x04PING\x00\x00x");
+        try world.settle();
+    }
+    mock.peer.limit_inbox(1_000_000);
+    try world.settle();
+    try mock.expect_message(&.{ &.{0}, &long });
+    try mock.pump();
+    try mock.expect_frame(4, "\x04PONGx");
+    try mock.expect_message(&.{ &.{49}, &long });
+    try mock.expect_nothing();
+    try testing.expectEqual(99 + 48, owner.record(push).dropped_conflated);
+    try testing.expectEqual(0, owner.slot(push).socket.pipes.first().?.send.messages);
+}

@@ -664,3 +664,31 @@ test "descriptors that ran out are waited for: accept would spin or stop for eve
         try owner.expect(pull, &.{"late"});
     }
 }
+
+test "metadata of a handshake that does not end is given back: each attempt would cost memory" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const pull = try owner.open(.pull);
+    const options = owner.slot(pull).socket.options;
+    const property = "\x06X-Name\x00\x00\x00\x05value";
+    options.metadata_bytes = property.len;
+    @memcpy(options.metadata_buffer[0..property.len], property);
+    _ = try owner.context.bind(pull, &address);
+    const live_bytes = owner.live_bytes();
+    for ([_]bool{ true, false }) |ends| {
+        const peer = try world.network.dial(&address);
+        try world.settle();
+        try testing.expect(owner.live_bytes() > live_bytes);
+        // What is set meanwhile is for the next one.
+        options.metadata_bytes = 0;
+        var mock: Mock = .{ .peer = peer };
+        if (ends) try mock.handshake(&world, "PUSH");
+        options.metadata_bytes = property.len;
+        mock.peer.close();
+        mock.deinit();
+        try world.settle();
+        try testing.expectEqual(live_bytes, owner.live_bytes());
+    }
+}

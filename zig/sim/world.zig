@@ -23,6 +23,7 @@ const sockets = @import("../socket/socket.zig");
 const time = @import("../stdx/time.zig");
 
 pub const Context = contexts.ContextType(MemoryIO);
+pub const ConnectOptions = contexts.ConnectOptions;
 pub const Slot = Context.Slot;
 pub const Options = memory_io.Options;
 pub const Peer = memory_io.Peer;
@@ -139,7 +140,7 @@ pub const Owner = struct {
         if (!owner.context.lend_buffer(event.handle, buffer, id)) owner.give_back(id);
     }
 
-    fn give_back(owner: *Owner, id: u32) void {
+    pub fn give_back(owner: *Owner, id: u32) void {
         const buffer = &owner.buffers.items[id - 1];
         allocator.free(buffer.*.?);
         buffer.* = null;
@@ -176,7 +177,7 @@ pub const Owner = struct {
     }
 
     pub fn connect(owner: *Owner, handle: u32, address: Address) !u32 {
-        return owner.context.connect(handle, &address);
+        return owner.context.connect(handle, &address, .{});
     }
 
     /// All parts of one message, or nothing of it.

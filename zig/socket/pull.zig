@@ -1,7 +1,9 @@
-//! PULL (RFC 30): messages of all connected PUSH sockets, one of each in turn. Nothing is sent.
+//! PULL (RFC 30) and GATHER (RFC 49): messages of all connected PUSH or SCATTER sockets, one of
+//! each in turn. Nothing is sent.
 
 const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
+const single_frame = @import("single_frame.zig");
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -21,10 +23,11 @@ pub const Pull = struct {
     }
 
     pub fn fill(pull: *Pull, socket: *Socket) sockets.ReceiveError!void {
+        if (socket.type.single_frame()) return single_frame.fill(socket, &pull.queue, false);
         socket.fill_from(&pull.queue);
     }
 
-    pub fn readable(pull: *const Pull) bool {
-        return !pull.queue.empty();
+    pub fn readable(pull: *const Pull, socket: *const Socket) bool {
+        return socket.ring.waiting() > 0 or !pull.queue.empty();
     }
 };

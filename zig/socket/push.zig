@@ -1,4 +1,5 @@
-//! PUSH (RFC 30): messages go to the connected PULL sockets in turn. Nothing is received.
+//! PUSH (RFC 30) and SCATTER (RFC 49): messages go to the connected PULL or GATHER sockets in turn.
+//! Nothing is received.
 
 const Pipe = @import("../core/pipe.zig").Pipe;
 const LoadBalancer = @import("load_balancer.zig").LoadBalancer;
@@ -16,7 +17,15 @@ pub const Push = struct {
         push.balancer.detach(pipe);
     }
 
-    pub fn pipe_writable(push: *Push, pipe: *Pipe) void {
+    pub fn orphan(push: *Push, _: *Socket, pipe: *Pipe) void {
+        push.balancer.detach(pipe);
+    }
+
+    pub fn cut_sending(push: *Push, _: *Socket, pipe: *Pipe) void {
+        push.balancer.cut(pipe);
+    }
+
+    pub fn pipe_writable(push: *Push, _: *Socket, pipe: *Pipe) void {
         push.balancer.activate(pipe);
     }
 
@@ -32,11 +41,12 @@ pub const Push = struct {
         more: bool,
         borrow: bool,
     ) sockets.SendError!void {
+        if (more and socket.type.single_frame()) return error.InvalidMessage;
         const result = try push.balancer.send(part, more, borrow);
         if (result == .dropped) socket.count_dropped(more);
     }
 
-    pub fn writable(push: *const Push) bool {
+    pub fn writable(push: *const Push, _: *const Socket) bool {
         return push.balancer.writable();
     }
 };

@@ -42,7 +42,7 @@ pub const Rep = struct {
     pub fn detach(rep: *Rep, socket: *Socket, pipe: *Pipe) void {
         const cut = rep.queue.detach(pipe);
         if (cut) socket.cut_message();
-        rep.cut_sending(pipe);
+        rep.cut_sending(socket, pipe);
         if (rep.reply_pipe == pipe) rep.reply_pipe = null;
         if (!cut or rep.state != .received) return;
         rep.state = .ready;
@@ -50,7 +50,7 @@ pub const Rep = struct {
     }
 
     /// The reply being written loses its peer.
-    pub fn cut_sending(rep: *Rep, pipe: *Pipe) void {
+    pub fn cut_sending(rep: *Rep, _: *Socket, pipe: *Pipe) void {
         pipe.write_rollback();
         if (rep.reply_pipe == pipe and rep.state == .replying) rep.dropping = true;
     }

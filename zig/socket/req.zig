@@ -40,6 +40,10 @@ pub const Req = struct {
         req.queue.activate(pipe);
     }
 
+    pub fn established(_: *Req, socket: *Socket, pipe: *Pipe) void {
+        socket.greet(pipe);
+    }
+
     pub fn detach(req: *Req, socket: *Socket, pipe: *Pipe) void {
         req.balancer.detach(pipe);
         if (req.queue.detach(pipe)) {
@@ -50,7 +54,15 @@ pub const Req = struct {
         if (req.reply_pipe == pipe) req.reply_pipe = null;
     }
 
-    pub fn pipe_writable(req: *Req, pipe: *Pipe) void {
+    pub fn orphan(req: *Req, _: *Socket, pipe: *Pipe) void {
+        req.balancer.detach(pipe);
+    }
+
+    pub fn cut_sending(req: *Req, _: *Socket, pipe: *Pipe) void {
+        req.balancer.cut(pipe);
+    }
+
+    pub fn pipe_writable(req: *Req, _: *Socket, pipe: *Pipe) void {
         req.balancer.activate(pipe);
     }
 

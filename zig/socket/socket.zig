@@ -5,21 +5,32 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 const Arena = @import("../core/arena.zig").Arena;
+const Dealer = @import("dealer.zig").Dealer;
+const Dish = @import("dish.zig").Dish;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const Link = @import("../stdx/intrusive_list.zig").Link;
 const List = @import("../stdx/intrusive_list.zig").List;
 const Monitor = @import("../core/monitor.zig").Monitor;
+const options_module = @import("../options.zig");
+const Pair = @import("pair.zig").Pair;
 const Part = @import("../core/receive_queue.zig").Part;
 const pipes = @import("../core/pipe.zig");
 const Pipe = pipes.Pipe;
 const Pull = @import("pull.zig").Pull;
+const Publisher = @import("publisher.zig").Publisher;
 const Push = @import("push.zig").Push;
+const Radio = @import("radio.zig").Radio;
 const receive_ring = @import("../core/receive_ring.zig");
 const ReceiveRing = receive_ring.ReceiveRing;
 const Rep = @import("rep.zig").Rep;
 const Req = @import("req.zig").Req;
 const Resources = pipes.Resources;
-const SocketOptions = @import("../options.zig").SocketOptions;
+const Router = @import("router.zig").Router;
+const Server = @import("server.zig").Server;
+const slab = @import("../stdx/slab.zig");
+const SocketOptions = options_module.SocketOptions;
+const Stream = @import("stream.zig").Stream;
+const Subscriber = @import("subscriber.zig").Subscriber;
 
 pub const SendError = error{
     /// Every peer's queue is full, or there is no peer.
@@ -28,23 +39,62 @@ pub const SendError = error{
     WrongState,
     /// This type does not send.
     NotSupported,
+    /// A message for a peer that is not there (EHOSTUNREACH).
+    Unroutable,
+    /// A message of a form that this type does not send.
+    InvalidMessage,
     /// The context's memory budget; nothing of the message was queued.
     OutOfMemory,
 };
 
 pub const ReceiveError = error{ WrongState, NotSupported };
 
-/// The types that this version has.
-pub const Type = enum(u32) { req = 3, rep = 4, pull = 7, push = 8 };
+pub const SubscribeError = error{ OutOfMemory, NotSupported, InvalidArgument };
+
+/// libzmq's numbers.
+pub const Type = enum(u32) {
+    pair = 0,
+    @"pub" = 1,
+    sub = 2,
+    req = 3,
+    rep = 4,
+    dealer = 5,
+    router = 6,
+    pull = 7,
+    push = 8,
+    xpub = 9,
+    xsub = 10,
+    stream = 11,
+    server = 12,
+    client = 13,
+    radio = 14,
+    dish = 15,
+    gather = 16,
+    scatter = 17,
+    peer = 19,
+    channel = 20,
+
+    /// Messages have one part (of a RADIO and a DISH: a group and one part).
+    pub fn single_frame(socket_type: Type) bool {
+        return switch (socket_type) {
+            .server, .client, .radio, .dish, .gather, .scatter, .peer, .channel => true,
+            else => false,
+        };
+    }
+};
 
 /// What an owner can wait for.
 pub const Interest = packed struct(u32) {
     readable: bool = false,
     writable: bool = false,
-    _: u30 = 0,
+    /// A handshake was done, or a connection ended.
+    connected: bool = false,
+    /// A peer subscribed to something, or cancelled.
+    subscribed: bool = false,
+    _: u28 = 0,
 
     pub fn any(interest: Interest) bool {
-        return interest.readable or interest.writable;
+        return @as(u32, @bitCast(interest)) != 0;
     }
 };
 
@@ -53,6 +103,18 @@ pub const Record = extern struct {
     cursor: receive_ring.Cursor = .{},
     messages_sent: u64 = 0,
     messages_received: u64 = 0,
+    /// For peers whose queue was full; what a publisher drops counts once for each of them.
+    dropped_high_water_mark: u64 = 0,
+    /// For a routing id that nobody has.
+    dropped_unroutable: u64 = 0,
+    /// Published when nobody had subscribed to it; of an XSUB, when no publisher was there.
+    dropped_unsubscribed: u64 = 0,
+    /// What an XPUB had for a reader who is too far behind: subscriptions, cancels, messages.
+    dropped_unread: u64 = 0,
+    /// Received without a subscription, any more or yet.
+    dropped_filtered: u64 = 0,
+    /// Replaced by a newer one (conflate).
+    dropped_conflated: u64 = 0,
     /// Dropped with the connection that they were being sent on.
     dropped_disconnect: u64 = 0,
     /// Replies whose requester has gone or takes no more.
@@ -64,8 +126,14 @@ pub const Record = extern struct {
     /// Queued messages that were not sent before linger ended.
     dropped_linger: u64 = 0,
     handshakes_failed: u64 = 0,
+    /// Subscriptions of peers that had as many as one may have.
+    subscriptions_refused: u64 = 0,
     connections: u32 = 0,
     events_waiting: u32 = 0,
+    /// Different topics: those peers want of a publisher, or a subscriber wants.
+    topics: u32 = 0,
+    /// Peers that spoke well and were turned away: a routing id twice, a second peer of a PAIR.
+    peers_refused: u32 = 0,
 };
 
 /// One allocation of memory that is shared with the owner.
@@ -76,10 +144,37 @@ pub const Shared = extern struct {
 };
 
 pub const Pattern = union(enum) {
+    pair: Pair,
     req: Req,
     rep: Rep,
+    dealer: Dealer,
+    dish: Dish,
+    router: Router,
     pull: Pull,
+    publisher: Publisher,
+    subscriber: Subscriber,
     push: Push,
+    radio: Radio,
+    server: Server,
+    stream: Stream,
+
+    fn of(socket_type: Type, seed: u32) Pattern {
+        return switch (socket_type) {
+            .pair, .channel => .{ .pair = .{} },
+            .req => .{ .req = .{ .request_id = seed } },
+            .rep => .{ .rep = .{} },
+            .dealer, .client => .{ .dealer = .{} },
+            .router => .{ .router = .{ .table = .init(seed) } },
+            .@"pub", .xpub => .{ .publisher = .{} },
+            .sub, .xsub => .{ .subscriber = .{} },
+            .pull, .gather => .{ .pull = .{} },
+            .push, .scatter => .{ .push = .{} },
+            .stream => .{ .stream = .{ .table = .init(seed) } },
+            .server, .peer => .{ .server = .{ .next = seed } },
+            .radio => .{ .radio = .{} },
+            .dish => .{ .dish = .{} },
+        };
+    }
 };
 
 pub const Socket = struct {
@@ -92,11 +187,19 @@ pub const Socket = struct {
     ring: ReceiveRing,
     pipes: List(Pipe, .socket_link) = .{},
     monitor: Monitor = .{},
+    /// Peers that are established now know the socket already: it has moved to another context.
+    /// Nobody greets them, and nobody is told that they came.
+    quiet: bool = false,
+    /// Options that are byte strings.
+    bytes: [bytes_options]slab.Block = @splat(&.{}),
+    bytes_len: [bytes_options]u32 = @splat(0),
     /// What the owner waits for, and what of that has come but was not reported.
     wanted: Interest = .{},
     ready: Interest = .{},
     ready_link: Link = .{},
     ready_list: *List(Socket, .ready_link),
+
+    const bytes_options = std.enums.values(options_module.Bytes).len;
 
     pub fn init(
         socket: *Socket,
@@ -106,34 +209,88 @@ pub const Socket = struct {
         ready_list: *List(Socket, .ready_link),
         shared: *Shared,
         seed: u32,
-    ) void {
+    ) error{OutOfMemory}!void {
         shared.* = .{};
         socket.* = .{
             .handle = handle,
             .resources = resources,
             .type = socket_type,
-            .pattern = switch (socket_type) {
-                .req => .{ .req = .{ .request_id = seed } },
-                .rep => .{ .rep = .{} },
-                .pull => .{ .pull = .{} },
-                .push => .{ .push = .{} },
-            },
+            .pattern = Pattern.of(socket_type, seed),
             .options = &shared.options,
             .record = &shared.record,
             .ring = .{ .cursor = &shared.record.cursor, .shared = &shared.entries },
             .ready_list = ready_list,
         };
+        switch (socket.pattern) {
+            inline else => |*pattern| {
+                if (has(pattern, "init")) try pattern.init(socket);
+            },
+        }
     }
 
     /// All pipes have been detached.
     pub fn deinit(socket: *Socket) void {
         assert(socket.pipes.empty());
         switch (socket.pattern) {
-            .rep => |*rep| rep.deinit(socket),
-            .req, .pull, .push => {},
+            inline else => |*pattern| if (has(pattern, "deinit")) pattern.deinit(socket),
         }
         socket.ring.clear(socket.resources);
+        const slabs = &socket.resources.slabs;
+        socket.ring.close_scratch(slabs);
+        for (&socket.bytes) |block| if (block.len > 0) slabs.free(block);
         if (socket.ready_link.linked()) socket.ready_list.remove(socket);
+    }
+
+    inline fn has(pattern: anytype, comptime name: []const u8) bool {
+        return @hasDecl(@TypeOf(pattern.*), name);
+    }
+
+    // -- options --------------------------------------------------------------------------------
+
+    pub fn bytes_of(socket: *const Socket, option: options_module.Bytes) []const u8 {
+        const index = @intFromEnum(option);
+        return socket.bytes[index][0..socket.bytes_len[index]];
+    }
+
+    pub fn set_bytes(
+        socket: *Socket,
+        option: options_module.Bytes,
+        value: []const u8,
+    ) error{OutOfMemory}!void {
+        const slabs = &socket.resources.slabs;
+        const fresh: slab.Block = if (value.len > 0) try slabs.allocate(value.len) else &.{};
+        @memcpy(fresh[0..value.len], value);
+        const index = @intFromEnum(option);
+        if (socket.bytes[index].len > 0) slabs.free(socket.bytes[index]);
+        socket.bytes[index] = fresh;
+        socket.bytes_len[index] = @intCast(value.len);
+    }
+
+    /// The pipe that goes by this routing id, connected or not.
+    pub fn find(socket: *const Socket, routing_id: []const u8) ?*Pipe {
+        return switch (socket.pattern) {
+            inline else => |*pattern| if (has(pattern, "find")) pattern.find(routing_id) else null,
+        };
+    }
+
+    /// Whether its peers go by routing ids.
+    pub fn addresses_peers(socket: *const Socket) bool {
+        return switch (socket.pattern) {
+            inline else => |*pattern| has(pattern, "find"),
+        };
+    }
+
+    pub fn knows(socket: *const Socket, routing_id: []const u8) bool {
+        return socket.find(routing_id) != null;
+    }
+
+    /// Whether its queues keep the newest message only.
+    pub fn conflates(socket: *const Socket) bool {
+        if (socket.options.conflate == 0) return false;
+        return switch (socket.type) {
+            .pull, .push, .sub, .@"pub", .dealer, .gather, .scatter => true,
+            else => false,
+        };
     }
 
     // -- pipes ----------------------------------------------------------------------------------
@@ -144,6 +301,30 @@ pub const Socket = struct {
             inline else => |*pattern| pattern.attach(socket, pipe),
         }
         socket.notify();
+    }
+
+    /// A handshake was done on an attached pipe; again after each reconnect.
+    pub fn established(socket: *Socket, pipe: *Pipe) void {
+        assert(pipe.socket_link.linked());
+        switch (socket.pattern) {
+            inline else => |*pattern| {
+                if (has(pattern, "established")) pattern.established(socket, pipe);
+            },
+        }
+        // The pattern may have made a message of it.
+        socket.notify();
+        socket.occurred(.{ .connected = true });
+    }
+
+    /// The connection of a pipe ended; a connecting one stays.
+    pub fn disconnected(socket: *Socket, pipe: *Pipe) void {
+        if (pipe.socket_link.linked()) switch (socket.pattern) {
+            inline else => |*pattern| {
+                if (has(pattern, "disconnected")) pattern.disconnected(socket, pipe);
+            },
+        };
+        socket.notify();
+        socket.occurred(.{ .connected = true });
     }
 
     /// Messages of this pipe that were not handed out are gone with it.
@@ -160,10 +341,9 @@ pub const Socket = struct {
     /// What this pipe has of the message being written goes, and the rest will go nowhere.
     pub fn cut_sending(socket: *Socket, pipe: *Pipe) void {
         switch (socket.pattern) {
-            .push => |*push| push.balancer.cut(pipe),
-            .req => |*req| req.balancer.cut(pipe),
-            .rep => |*rep| rep.cut_sending(pipe),
-            .pull => {},
+            inline else => |*pattern| {
+                if (has(pattern, "cut_sending")) pattern.cut_sending(socket, pipe);
+            },
         }
         assert(!pipe.send.writing);
     }
@@ -172,9 +352,7 @@ pub const Socket = struct {
     pub fn orphan(socket: *Socket, pipe: *Pipe) void {
         pipe.orphaned = true;
         switch (socket.pattern) {
-            .push => |*push| push.balancer.detach(pipe),
-            .req => |*req| req.balancer.detach(pipe),
-            .rep, .pull => {},
+            inline else => |*pattern| if (has(pattern, "orphan")) pattern.orphan(socket, pipe),
         }
     }
 
@@ -183,7 +361,6 @@ pub const Socket = struct {
         // Its owner has disconnected it: it only sends what is queued.
         if (!pipe.socket_link.linked()) return socket.discard(pipe);
         switch (socket.pattern) {
-            .push => |*push| push.pipe_readable(socket, pipe),
             inline else => |*pattern| pattern.pipe_readable(socket, pipe),
         }
         socket.notify();
@@ -193,9 +370,9 @@ pub const Socket = struct {
     pub fn pipe_writable(socket: *Socket, pipe: *Pipe) void {
         if (!pipe.socket_link.linked()) return;
         switch (socket.pattern) {
-            .push => |*push| push.pipe_writable(pipe),
-            .req => |*req| req.pipe_writable(pipe),
-            .rep, .pull => {},
+            inline else => |*pattern| {
+                if (has(pattern, "pipe_writable")) pattern.pipe_writable(socket, pipe);
+            },
         }
         socket.notify();
     }
@@ -204,10 +381,9 @@ pub const Socket = struct {
 
     pub inline fn send(socket: *Socket, part: []const u8, more: bool, borrow: bool) SendError!void {
         switch (socket.pattern) {
-            .push => |*push| try push.send(socket, part, more, borrow),
-            .req => |*req| try req.send(socket, part, more, borrow),
-            .rep => |*rep| try rep.send(socket, part, more, borrow),
-            .pull => return error.NotSupported,
+            inline else => |*pattern| if (has(pattern, "send")) {
+                try pattern.send(socket, part, more, borrow);
+            } else return error.NotSupported,
         }
         if (!more) socket.record.messages_sent += 1;
     }
@@ -215,49 +391,65 @@ pub const Socket = struct {
     /// Puts complete messages into the ring, if it is empty. None there is no error.
     pub fn fill(socket: *Socket) ReceiveError!void {
         switch (socket.pattern) {
-            .pull => |*pull| try pull.fill(socket),
-            .req => |*req| try req.fill(socket),
-            .rep => |*rep| try rep.fill(socket),
-            .push => return error.NotSupported,
+            inline else => |*pattern| if (has(pattern, "fill")) {
+                try pattern.fill(socket);
+            } else return error.NotSupported,
         }
     }
 
     pub fn readable(socket: *const Socket) bool {
         return switch (socket.pattern) {
-            .pull => |*pull| socket.ring.waiting() > 0 or pull.readable(),
-            .req => |*req| req.readable(socket),
-            .rep => |*rep| rep.readable(socket),
-            .push => false,
+            inline else => |*pattern| has(pattern, "readable") and pattern.readable(socket),
         };
     }
 
     pub fn writable(socket: *const Socket) bool {
         return switch (socket.pattern) {
-            .push => |*push| push.writable(),
-            .req => |*req| req.writable(socket),
-            .rep => |*rep| rep.writable(socket),
-            .pull => false,
+            inline else => |*pattern| has(pattern, "writable") and pattern.writable(socket),
+        };
+    }
+
+    pub fn subscribe(socket: *Socket, topic: []const u8, wanted: bool) SubscribeError!void {
+        switch (socket.pattern) {
+            inline else => |*pattern| if (has(pattern, "subscribe")) {
+                try pattern.subscribe(socket, topic, wanted);
+            } else return error.NotSupported,
+        }
+    }
+
+    /// How many peers a message would reach that begins with this topic.
+    pub fn subscribed(socket: *Socket, topic: []const u8) u32 {
+        return switch (socket.pattern) {
+            inline else => |*pattern| if (has(pattern, "subscribed"))
+                pattern.subscribed(topic)
+            else
+                0,
         };
     }
 
     /// The owner waits; it is told once for each interest.
     pub fn want(socket: *Socket, interest: Interest) void {
-        socket.wanted.readable = socket.wanted.readable or interest.readable;
-        socket.wanted.writable = socket.wanted.writable or interest.writable;
+        const both = @as(u32, @bitCast(socket.wanted)) | @as(u32, @bitCast(interest));
+        socket.wanted = @bitCast(both);
         socket.notify();
     }
 
     pub fn notify(socket: *Socket) void {
         if (!socket.wanted.any()) return;
-        if (socket.wanted.readable and socket.readable()) {
-            socket.wanted.readable = false;
-            socket.ready.readable = true;
-        }
-        if (socket.wanted.writable and socket.writable()) {
-            socket.wanted.writable = false;
-            socket.ready.writable = true;
-        }
-        if (socket.ready.any() and !socket.ready_link.linked()) socket.ready_list.push_back(socket);
+        socket.occurred(.{
+            .readable = socket.wanted.readable and socket.readable(),
+            .writable = socket.wanted.writable and socket.writable(),
+        });
+    }
+
+    /// Something happened that the owner may be waiting for.
+    pub fn occurred(socket: *Socket, what: Interest) void {
+        const wanted: u32 = @bitCast(socket.wanted);
+        const come = @as(u32, @bitCast(what)) & wanted;
+        if (come == 0) return;
+        socket.wanted = @bitCast(wanted & ~come);
+        socket.ready = @bitCast(@as(u32, @bitCast(socket.ready)) | come);
+        if (!socket.ready_link.linked()) socket.ready_list.push_back(socket);
     }
 
     // -- for the patterns -----------------------------------------------------------------------
@@ -275,6 +467,30 @@ pub const Socket = struct {
         while (messages < messages_max and ring.free_entries() > 0) {
             if (queue.current == null) ring.begin_message();
             const taken = queue.next_part(arena) orelse break;
+            ring.push(arena, taken.part, taken.pipe.session);
+            if (!taken.part.more) messages += 1;
+        }
+        socket.record.messages_received += messages;
+    }
+
+    /// The same, with its sender's routing id before each message.
+    pub fn fill_identified(socket: *Socket, queue: *FairQueue) void {
+        const ring = &socket.ring;
+        if (ring.waiting() > 0) return;
+        ring.release(&socket.resources.slabs);
+        const limit = socket.options.receive_high_water_mark;
+        const messages_max = if (limit == 0) receive_ring.entries else limit;
+        var messages: u32 = 0;
+        const arena = &socket.resources.arena;
+        while (messages < messages_max and ring.free_entries() > 0) {
+            if (queue.current == null) {
+                const pipe = queue.active.first() orelse break;
+                const id = pipe.local_id;
+                if (ring.free_entries() < 2 or !ring.scratch_free(id.len)) break;
+                ring.begin_message();
+                ring.push_copy(id, true, pipe.session);
+            }
+            const taken = queue.next_part(arena).?;
             ring.push(arena, taken.part, taken.pipe.session);
             if (!taken.part.more) messages += 1;
         }
@@ -349,6 +565,36 @@ pub const Socket = struct {
         socket.record.dropped_malformed += pipe.receive.messages;
         pipe.receive.clear(socket.resources);
         pipe.taken();
+    }
+
+    /// What a new connection is sent before anything else.
+    pub fn greet(socket: *Socket, pipe: *Pipe) void {
+        const hello = socket.bytes_of(.hello_message);
+        const probes = socket.options.probe_router != 0;
+        if (socket.quiet or (hello.len == 0 and !probes)) return;
+        const both = [_][]const u8{ hello, "" };
+        const from: usize = if (hello.len > 0) 0 else 1;
+        const to: usize = if (probes) 2 else 1;
+        pipe.write_first(both[from..to]) catch pipe.doom(.out_of_memory);
+    }
+
+    /// What is received when a peer that had connected to us has gone.
+    pub fn say_goodbye(socket: *Socket, pipe: *Pipe) void {
+        const message = socket.bytes_of(.disconnect_message);
+        if (!pipe.connecting and message.len > 0) socket.receive_own(pipe, message);
+    }
+
+    /// What is received when a connection that we made is lost.
+    pub fn hiccup(socket: *Socket, pipe: *Pipe) void {
+        const message = socket.bytes_of(.hiccup_message);
+        if (pipe.connecting and message.len > 0) socket.receive_own(pipe, message);
+    }
+
+    /// A message of one part that we make ourselves, as if the peer had sent it.
+    pub fn receive_own(socket: *Socket, pipe: *Pipe, body: []const u8) void {
+        pipe.receive_own(body) catch {
+            socket.record.dropped_disconnect += 1;
+        };
     }
 
     /// A message, or a part of one, that its pattern sent nowhere.

@@ -28,10 +28,10 @@ pub const Block = []align(block_align) u8;
 /// 64 B to 64 KiB in powers of two.
 pub const classes_count = 11;
 
-/// A part of a power-of-two size and its header share a block: without this room a message of
-/// 1 KiB would take a block of 2 KiB. Classes below 1 KiB have none, it would cost more than
-/// it saves.
-pub const block_header_bytes = 64;
+/// A part of a power-of-two size and its headers (the frame's 9 bytes, a segment's 64) share a
+/// block: without this room a message of 1 KiB would take a block of 2 KiB, and one of 64 KiB a
+/// mapping of its own. Classes below 1 KiB have none, it would cost more than it saves.
+pub const block_header_bytes = 128;
 
 /// Capacity of each class, in bytes.
 pub const class_bytes: [classes_count]u32 = blk: {
@@ -704,14 +704,14 @@ test "a growing message keeps its bytes through every class and beyond" {
 
 test "typed objects come from blocks and go back to the right class" {
     const Small = struct { a: u64, b: [3]u8 };
-    const Odd = struct { bytes: [1100]u8 };
+    const Odd = struct { bytes: [1300]u8 };
     var slabs = Slabs.init(1 << 20);
     defer slabs.deinit();
     const small = try slabs.create(Small);
     const odd = try slabs.create(Odd);
     small.* = .{ .a = 1, .b = @splat(2) };
     odd.bytes = @splat(3);
-    try testing.expectEqual(@as(u64, 64 + 2048 + 64), slabs.live_bytes);
+    try testing.expectEqual(@as(u64, 64 + 2048 + block_header_bytes), slabs.live_bytes);
     try testing.expectEqual(@as(u64, 1), slabs.class_counters(0).live_blocks);
     try testing.expectEqual(@as(u64, 1), slabs.counters().classes[5].live_blocks);
     try testing.expectEqual(@as(u64, 2), slabs.counters().live_blocks);

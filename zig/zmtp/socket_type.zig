@@ -55,6 +55,14 @@ pub const SocketType = enum(u8) {
         };
     }
 
+    /// Whether a peer may tell what it wants to receive.
+    pub fn takes_subscriptions(socket_type: SocketType) bool {
+        return switch (socket_type) {
+            .@"pub", .xpub, .radio => true,
+            else => false,
+        };
+    }
+
     /// Whether this type speaks ZMTP at all.
     pub fn has_handshake(socket_type: SocketType) bool {
         return peers(socket_type).len > 0;

@@ -1,16 +1,23 @@
 /* The other end of the interop tests: a program that knows nothing but the real libzmq.
  *
- *   libzmq_peer <push|pull|req|rep|dealer|router>-<bind|connect> --endpoint E [...]
+ *   libzmq_peer <role>-<bind|connect> --endpoint E [...]
  *
- * What it sends (push, req, dealer):
+ * Roles: push, pub, xpub send; pull, sub, xsub receive; req asks, rep answers; pair, dealer and
+ * router ask when they are given messages and otherwise send back what comes. A pub does not know
+ * when somebody listens: it sends "sync" until a line on its standard input says so.
+ *
+ * What it sends:
  *   --messages 0,1,300+0+5 --rounds R     sizes; '+' joins the parts of one message
  *   --count N --size S --parts P --first F --delay-us D
  *                                         numbered: each part begins with u64 number, u32 index
- * What it receives (pull):
+ * What it receives:
  *   --count N                             ends after N messages; 0 never
+ *   --subscribe TOPIC                     sub, xsub; may be given many times
  *   --numbered --parts P                  checks that they are whole and follow one another
  *   --log                                 prints each number when its message is complete
- * dealer: --window W requests under way, --route TEXT a frame in front of the delimiter
+ * pair and dealer: --stream sends as push does, --numbered receives as pull does
+ * dealer, router: --window W requests under way, --route TEXT a frame in front of the delimiter:
+ *   of a router it is the peer's name
  * Options: --linger --hwm --heartbeat --heartbeat-timeout --heartbeat-ttl --identity --slow-ms
  *   --monitor                             prints {"event":N} for libzmq's monitor events
  *   --hold                                stays until its standard input ends, then closes
@@ -29,7 +36,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-enum { MESSAGES_MAX = 64, PARTS_MAX = 64 };
+enum { MESSAGES_MAX = 64, PARTS_MAX = 64, TOPICS_MAX = 64 };
 
 typedef struct {
     size_t sizes[PARTS_MAX];
@@ -37,18 +44,19 @@ typedef struct {
 } shape;
 
 static struct {
-    const char *endpoint, *identity, *route;
+    const char *endpoint, *identity, *route, *topics[TOPICS_MAX];
+    int topics_count;
     shape shapes[MESSAGES_MAX];
     int shapes_count;
     uint64_t rounds, count, size, first;
     int parts, window, linger, hwm, delay_us, slow_ms;
     int heartbeat, heartbeat_timeout, heartbeat_ttl;
-    int numbered, log, monitor, hold;
+    int numbered, stream, log, monitor, hold;
 } o = {.rounds = 1, .size = 64, .parts = 1, .window = 1, .linger = -1, .hwm = 1000};
 
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t stdin_thread;
-static volatile int finishing;
+static volatile int finishing, listened_to;
 
 static void print(const char *format, ...) {
     char line[512];
@@ -186,6 +194,20 @@ static void push(void *socket) {
     done();
 }
 
+/* Nothing is published before somebody listens. */
+static void publish(void *socket, int type) {
+    char subscription[256];
+    if (type == ZMQ_XPUB) {
+        if (zmq_recv(socket, subscription, sizeof subscription, 0) < 1) fail("subscription");
+        if (subscription[0] != 1) errors++;
+    }
+    while (type == ZMQ_PUB && !listened_to) {
+        send_part(socket, "sync", 4, 0);
+        usleep(1000);
+    }
+    push(socket);
+}
+
 /* -- receiving ------------------------------------------------------------------------------- */
 
 static int receive_part(void *socket, zmq_msg_t *part) {
@@ -238,7 +260,20 @@ static void pull(void *socket) {
     done();
 }
 
-/* rep and router: what comes goes back. A router's first part is the peer's name. */
+static void subscribe(void *socket, int type) {
+    for (int i = 0; i < o.topics_count; i++) {
+        const char *topic = o.topics[i];
+        if (type == ZMQ_SUB) {
+            check(zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, strlen(topic)), "ZMQ_SUBSCRIBE");
+            continue;
+        }
+        char frame[256];
+        int size = snprintf(frame, sizeof frame, "\1%s", topic);
+        send_part(socket, frame, (size_t)size, 0);
+    }
+}
+
+/* What comes goes back. A router's first part is the peer's name. */
 static void echo(void *socket, int router) {
     while (o.count == 0 || messages < o.count) {
         zmq_msg_t parts[PARTS_MAX];
@@ -296,11 +331,19 @@ static void req(void *socket) {
     done();
 }
 
-static void dealer(void *socket) {
+/* A router that has a peer to ask waits until that peer is there. */
+static void send_route(void *socket) {
+    while (zmq_send(socket, o.route, strlen(o.route), ZMQ_SNDMORE) < 0) {
+        if (zmq_errno() != EHOSTUNREACH && zmq_errno() != EINTR) fail("zmq_send");
+        usleep(1000);
+    }
+}
+
+static void ask(void *socket) {
     uint64_t total = messages_to_send(), sent = 0;
     for (uint64_t answered = 0; answered < total; answered++) {
         for (; sent < total && sent < answered + (uint64_t)o.window; sent++) {
-            if (o.route) send_part(socket, o.route, strlen(o.route), 1);
+            if (o.route) send_route(socket);
             send_part(socket, "", 0, 1);
             send_message(socket, sent);
         }
@@ -315,8 +358,7 @@ static void dealer(void *socket) {
 
 static void *read_stdin(void *unused) {
     char buffer[256];
-    while (read(0, buffer, sizeof buffer) > 0) {
-    }
+    while (read(0, buffer, sizeof buffer) > 0) listened_to = 1;
     if (!finishing) _exit(0);
     return unused;
 }
@@ -357,6 +399,7 @@ static void parse(int argc, char **argv) {
     for (int i = 2; i < argc; i++) {
         const char *name = argv[i];
         if (!strcmp(name, "--numbered")) { o.numbered = 1; continue; }
+        if (!strcmp(name, "--stream")) { o.stream = 1; continue; }
         if (!strcmp(name, "--log")) { o.log = 1; continue; }
         if (!strcmp(name, "--monitor")) { o.monitor = 1; continue; }
         if (!strcmp(name, "--hold")) { o.hold = 1; continue; }
@@ -365,6 +408,8 @@ static void parse(int argc, char **argv) {
         else if (!strcmp(name, "--identity")) o.identity = value;
         else if (!strcmp(name, "--route")) o.route = value;
         else if (!strcmp(name, "--messages")) parse_messages(value);
+        else if (!strcmp(name, "--subscribe") && o.topics_count < TOPICS_MAX)
+            o.topics[o.topics_count++] = value;
         else if (!strcmp(name, "--rounds")) o.rounds = strtoull(value, NULL, 10);
         else if (!strcmp(name, "--count")) o.count = strtoull(value, NULL, 10);
         else if (!strcmp(name, "--size")) o.size = strtoull(value, NULL, 10);
@@ -390,7 +435,9 @@ int main(int argc, char **argv) {
         const char *name;
         int type;
     } roles[] = {{"push", ZMQ_PUSH}, {"pull", ZMQ_PULL},     {"req", ZMQ_REQ},
-                 {"rep", ZMQ_REP},   {"dealer", ZMQ_DEALER}, {"router", ZMQ_ROUTER}};
+                 {"rep", ZMQ_REP},   {"dealer", ZMQ_DEALER}, {"router", ZMQ_ROUTER},
+                 {"pub", ZMQ_PUB},   {"sub", ZMQ_SUB},       {"pair", ZMQ_PAIR},
+                 {"xpub", ZMQ_XPUB}, {"xsub", ZMQ_XSUB}};
     if (argc == 2 && !strcmp(argv[1], "version")) {
         int major, minor, patch;
         zmq_version(&major, &minor, &patch);
@@ -420,6 +467,9 @@ int main(int argc, char **argv) {
     if (o.heartbeat_ttl > 0) set(socket, ZMQ_HEARTBEAT_TTL, o.heartbeat_ttl);
     if (o.identity)
         check(zmq_setsockopt(socket, ZMQ_ROUTING_ID, o.identity, strlen(o.identity)), "identity");
+    /* send_route() has to learn whether the peer is there. */
+    if (type == ZMQ_ROUTER && o.route) set(socket, ZMQ_ROUTER_MANDATORY, 1);
+    subscribe(socket, type);
     void *monitor = NULL;
     pthread_t monitor_thread;
     if (o.monitor) {
@@ -440,13 +490,22 @@ int main(int argc, char **argv) {
     }
     pthread_create(&stdin_thread, NULL, read_stdin, NULL);
 
+    int asks = o.shapes_count > 0 && !o.stream;
+    /* Two types do what others do, when they are told to. */
+    if (type == ZMQ_PAIR || type == ZMQ_DEALER)
+        type = o.stream ? ZMQ_PUSH : o.numbered ? ZMQ_PULL : type;
     switch (type) {
     case ZMQ_PUSH: push(socket); break;
-    case ZMQ_PULL: o.numbered ? pull_numbered(socket) : pull(socket); break;
+    case ZMQ_PUB:
+    case ZMQ_XPUB: publish(socket, type); break;
+    case ZMQ_PULL:
+    case ZMQ_SUB:
+    case ZMQ_XSUB: o.numbered ? pull_numbered(socket) : pull(socket); break;
     case ZMQ_REP: echo(socket, 0); break;
-    case ZMQ_ROUTER: echo(socket, 1); break;
     case ZMQ_REQ: req(socket); break;
-    case ZMQ_DEALER: dealer(socket); break;
+    case ZMQ_PAIR: asks ? req(socket) : echo(socket, 0); break;
+    case ZMQ_DEALER: asks ? ask(socket) : echo(socket, 0); break;
+    case ZMQ_ROUTER: asks ? ask(socket) : echo(socket, 1); break;
     }
     finishing = 1;
     if (o.hold) pthread_join(stdin_thread, NULL);

@@ -1,0 +1,240 @@
+//! What a context does at its endpoints: it binds and connects, takes connections, and lets go of
+//! them. Part of context.zig, in a file of its own for its length.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+const Address = @import("io/address.zig").Address;
+const inproc = @import("context_inproc.zig");
+const io_module = @import("io/io.zig");
+const Listener = @import("net/listener.zig").Listener;
+const socks = @import("net/socks.zig");
+
+/// What a connection is given besides its address.
+pub const ConnectOptions = struct {
+    /// What a ROUTER or STREAM calls the peer; empty: it chooses.
+    routing_id: []const u8 = "",
+    /// The local end of the connection; unspecified: the kernel chooses.
+    source: Address = .{},
+    /// What a SOCKS proxy is asked for; then the address is the proxy's.
+    proxy: ?*const socks.Client = null,
+};
+
+pub const ConnectError = error{ OutOfMemory, TooMany, UnknownHandle, AddressInUse };
+pub const BindError = io_module.BindError || error{ OutOfMemory, TooMany, UnknownHandle };
+
+/// Milliseconds until a listener tries to accept again, where no descriptor was left.
+const accept_retry_ms = 100;
+
+pub fn bind(context: anytype, handle: u32, address: *const Address) BindError!u32 {
+    const slot = context.get(handle) orelse return error.UnknownHandle;
+    const entry = try context.listener_table.insert();
+    errdefer context.listener_table.remove(entry.handle);
+    const listener = entry.value;
+    listener.* = .{
+        .handle = entry.handle,
+        .socket = handle,
+        .timer = .{ .kind = .listener, .handle = entry.handle },
+    };
+    listener.open(context.io, address, slot.socket.options) catch |failure| {
+        context.record_endpoint(slot, entry.handle, .bind_failed, 0);
+        return failure;
+    };
+    slot.listeners.push_back(listener);
+    context.record_endpoint(slot, entry.handle, .listening, 0);
+    context.io.submit();
+    return entry.handle;
+}
+
+/// Where a listener really listens.
+pub fn bound_address(context: anytype, handle: u32) ?*const Address {
+    const listener = context.listener_table.get(handle) orelse return null;
+    return &listener.address;
+}
+
+/// Ends a listener and the connections it accepted. False: no such one.
+pub fn unbind(context: anytype, handle: u32, endpoint: u32, linger_ms: i32) bool {
+    const slot = context.get(handle) orelse return false;
+    const listener = context.listener_table.get(endpoint) orelse return false;
+    if (listener.socket != handle) return false;
+    if (listener.binding != null) {
+        inproc.unbind(context, slot, listener);
+        return true;
+    }
+    context.close_listener(slot, listener);
+    var next = slot.sessions.first();
+    while (next) |session| {
+        next = slot.sessions.next(session);
+        if (session.endpoint != endpoint or session.state == .ended) continue;
+        if (linger_ms != 0 and !session.pipe.send.empty()) {
+            context.release(slot, session, linger_ms);
+            continue;
+        }
+        // What it has received stays readable, as when the peer had left.
+        session.discard_received();
+        context.apply(session, session.disconnect(.local));
+    }
+    context.io.submit();
+    return true;
+}
+
+/// Makes a session that connects and reconnects. Without an address its name is asked for.
+pub fn connect(
+    context: anytype,
+    handle: u32,
+    address: ?*const Address,
+    how: ConnectOptions,
+) ConnectError!u32 {
+    const slot = context.get(handle) orelse return error.UnknownHandle;
+    if (slot.socket.knows(how.routing_id)) return error.AddressInUse;
+    const session = try context.make_session(slot, .connecting, 0);
+    const endpoint = session.handle;
+    session.endpoint = endpoint;
+    errdefer context.destroy(session);
+    try session.pipe.set_local_id(how.routing_id);
+    try session.set_route(&how.source, how.proxy);
+    const at_once = slot.socket.options.immediate == 0 or slot.socket.type == .stream;
+    if (at_once) slot.socket.attach(&session.pipe);
+    context.record(slot, session, .connect_delayed, .none, 0);
+    if (address) |known| {
+        context.connecting(session, session.start_connect(known[0..1]));
+    } else {
+        session.named = true;
+        context.attempt(session);
+    }
+    context.io.submit();
+    // The session itself may have ended already.
+    return endpoint;
+}
+
+/// The addresses of a name, as asked for, and of the source; none: it was not found.
+pub fn resolved(
+    context: anytype,
+    handle: u32,
+    addresses: []const Address,
+    source: *const Address,
+) bool {
+    const session = context.session_table.get(handle) orelse return false;
+    if (session.state != .resolving) return false;
+    session.source = source.*;
+    if (addresses.len == 0) {
+        context.apply(session, session.not_found());
+    } else context.connecting(session, session.start_connect(addresses));
+    context.io.submit();
+    return true;
+}
+
+/// Ends a connecting session. What it received is dropped, what is queued is sent for as
+/// long as linger allows. False: no such one.
+pub fn disconnect(context: anytype, handle: u32, endpoint: u32, linger_ms: i32) bool {
+    const slot = context.get(handle) orelse return false;
+    const session = context.session_table.get(endpoint) orelse return false;
+    if (session.socket != handle or session.kind != .connecting) return false;
+    if (session.closing) return false;
+    context.release(slot, session, linger_ms);
+    context.io.submit();
+    return true;
+}
+
+/// What a SERVER or a PEER calls the peer that it connects to; 0: it has none there.
+pub fn peer_number(context: anytype, slot: anytype, endpoint: u32) u32 {
+    const session = context.session_table.get(endpoint) orelse return 0;
+    if (session.socket != slot.socket.handle or slot.socket.pattern != .server) return 0;
+    return session.pipe.number;
+}
+
+/// As `disconnect`, for one peer, whoever connected. False: no such one.
+pub fn disconnect_peer(
+    context: anytype,
+    slot: anytype,
+    id: []const u8,
+    linger_ms: i32,
+) bool {
+    const pipe = slot.socket.find(id) orelse return false;
+    const session = context.session_table.get(pipe.session) orelse return false;
+    context.release(slot, session, linger_ms);
+    context.io.submit();
+    return true;
+}
+
+/// Takes a session away from its socket; it stays until it has sent what is queued.
+pub fn release(context: anytype, slot: anytype, session: anytype, linger_ms: i32) void {
+    slot.socket.detach(&session.pipe);
+    session.closing = true;
+    session.pipe.receive.clear(&context.resources);
+    if (session.pipe.send.empty()) return context.finish(session);
+    if (linger_ms == 0 or session.state == .ended) return context.destroy(session);
+    if (linger_ms > 0) context.arm(&session.linger, @intCast(linger_ms));
+}
+
+/// Other high-water marks: they count for the peers that are there, too. A lowered one
+/// loses nothing: a pipe is full until enough has gone.
+pub fn limits_changed(context: anytype, slot: anytype) void {
+    const options = slot.socket.options;
+    var next = slot.sessions.first();
+    while (next) |session| : (next = slot.sessions.next(session)) {
+        if (session.link) |end| {
+            end.set_marks(options.send_high_water_mark, options.receive_high_water_mark);
+            continue;
+        }
+        const opened = session.pipe.set_limits(
+            options.send_high_water_mark,
+            options.receive_high_water_mark,
+        );
+        if (opened) slot.socket.pipe_writable(&session.pipe);
+    }
+    context.resume_sessions();
+    context.io.submit();
+}
+
+/// Connections of one endpoint, or of all (0), whose handshake is done. Null: there is no
+/// such endpoint any more.
+pub fn connections(context: anytype, slot: anytype, endpoint: u32) ?u32 {
+    if (endpoint == 0) return slot.socket.record.connections;
+    const known = if (context.session_table.get(endpoint)) |session|
+        session.state != .ended
+    else
+        context.listener_table.get(endpoint) != null;
+    if (!known) return null;
+    var count: u32 = 0;
+    var next = slot.sessions.first();
+    while (next) |session| : (next = slot.sessions.next(session)) {
+        if (session.endpoint == endpoint and session.state == .active) count += 1;
+    }
+    return count;
+}
+
+pub fn accepted(context: anytype, completion: io_module.Completion) void {
+    const listener = context.listener_table.get(completion.token.handle) orelse {
+        if (completion.result >= 0) context.io.close(completion.result);
+        return context.late();
+    };
+    const slot = context.slots.get(listener.socket).?;
+    listener.accepting = completion.more;
+    if (completion.result >= 0) {
+        if (context.make_session(slot, .accepted, listener.handle)) |session| {
+            const outcome = session.start_accepted(completion.result);
+            context.record(slot, session, .accepted, .none, 0);
+            context.apply(session, outcome);
+        } else |_| context.io.close(completion.result);
+    } else {
+        const errno: u32 = @intCast(-completion.result);
+        context.record_endpoint(slot, listener.handle, .accept_failed, errno);
+    }
+    if (listener.accepting) return;
+    // A failed accept (no descriptors) would fail again at once and spin.
+    if (completion.result < 0) return context.retry_accept(listener);
+    listener.accept(context.io) catch context.retry_accept(listener);
+}
+
+pub fn retry_accept(context: anytype, listener: *Listener) void {
+    if (!listener.timer.node.armed()) context.arm(&listener.timer, accept_retry_ms);
+}
+
+pub fn close_listener(context: anytype, slot: anytype, listener: *Listener) void {
+    listener.close(context.io);
+    context.disarm(&listener.timer);
+    context.record_endpoint(slot, listener.handle, .closed, 0);
+    slot.listeners.remove(listener);
+    context.listener_table.remove(listener.handle);
+}

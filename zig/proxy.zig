@@ -1,0 +1,426 @@
+//! A proxy on a thread of its own: two sockets that were made by another thread, which gives them
+//! up to it, and a third one for copies. The thread has a context like any other; what it does
+//! with its sockets is the pump's.
+//!
+//!     owner's thread                        proxy's thread
+//!     create ───────────────────────────▶   context
+//!     give (front, back, capture) ───────▶  unpack, then pump until told to end
+//!     command: run, pause, end ──────────▶
+//!     addresses of names ◀── asks ──────    (the owner's resolver looks them up)
+//!                     ◀── ended ────────    sockets closed, linger over
+//!
+//! The two meet under one lock; whoever waits is woken through an eventfd.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const linux = std.os.linux;
+
+const Address = @import("io/address.zig").Address;
+const constants = @import("constants.zig");
+const contexts = @import("context.zig");
+const Lock = @import("stdx/lock.zig").Lock;
+const pumps = @import("pump.zig");
+const relocation = @import("relocation.zig");
+const Luggage = relocation.Luggage;
+const shared_blocks = @import("stdx/shared_blocks.zig");
+
+pub const Statistics = pumps.Statistics;
+
+pub const Command = enum(u32) { run = 0, pause = 1, end = 2, end_now = 3 };
+
+/// What a session of the proxy needs the addresses of; by the endpoint's handle at its owner.
+pub const addresses_max = 8;
+
+const stack_bytes = 1024 * 1024;
+const chunk_bytes = 4 * constants.arena_bytes_default;
+
+pub fn ProxyType(comptime IO: type) type {
+    return struct {
+        const Proxy = @This();
+        const Context = contexts.ContextType(IO);
+        const Pump = pumps.PumpType(Context);
+
+        allocator: std.mem.Allocator,
+        memory_bytes_max: u64,
+        thread: std.Thread = undefined,
+        /// Calls the owner's event loop; a duplicate of its own.
+        owner_wake: i32,
+        /// The proxy's, while it runs.
+        wake: i32 = -1,
+        lock: Lock = .{},
+
+        // Guarded by the lock.
+        phase: enum { starting, waiting, running, failed, ended } = .starting,
+        command: Command = .run,
+        cargo: ?[3]?Luggage = null,
+        asks: std.ArrayList(u32) = .empty,
+        answers: std.ArrayList(Answer) = .empty,
+        statistics: Statistics = .{},
+        endpoints: std.ArrayList(Endpoint) = .empty,
+
+        const Answer = struct {
+            endpoint: u32,
+            count: u32,
+            addresses: [addresses_max]Address,
+            source: Address,
+        };
+
+        const Endpoint = struct { before: u32, now: u32 };
+
+        // -- the owner's side -------------------------------------------------------------------
+
+        /// Starts the thread; its context is there when this returns.
+        pub fn create(
+            allocator: std.mem.Allocator,
+            owner_wake: i32,
+            memory_bytes_max: u64,
+        ) error{ OutOfMemory, SystemResources }!*Proxy {
+            const proxy = try allocator.create(Proxy);
+            errdefer allocator.destroy(proxy);
+            proxy.* = .{
+                .allocator = allocator,
+                .memory_bytes_max = memory_bytes_max,
+                .owner_wake = owner_wake,
+            };
+            proxy.thread = std.Thread.spawn(
+                .{ .stack_size = stack_bytes },
+                main,
+                .{proxy},
+            ) catch return error.SystemResources;
+            if (proxy.await_phase_after(.starting) == .failed) {
+                proxy.thread.join();
+                return error.SystemResources;
+            }
+            return proxy;
+        }
+
+        /// Gives up to three sockets of the owner's context; their handles are gone, and on failure
+        /// the sockets are closed.
+        pub fn give(
+            proxy: *Proxy,
+            context: *Context,
+            handles: [3]u32,
+        ) error{ OutOfMemory, SystemResources }!void {
+            var cargo: [3]?Luggage = @splat(null);
+            for (handles, &cargo, 0..) |handle, *luggage, index| {
+                // One socket may be both sides.
+                if (handle == 0 or (index == 1 and handle == handles[0])) continue;
+                luggage.* = relocation.take(context, proxy.allocator, handle) catch |failure| {
+                    for (&cargo) |*taken| if (taken.*) |*it| it.deinit(context.io);
+                    for (handles) |left| context.close(left, 0);
+                    return failure;
+                };
+            }
+            // The kernel wakes one accept only, and a cancelled one is in its list until then.
+            _ = context.tick();
+            proxy.lock.acquire();
+            proxy.cargo = cargo;
+            proxy.lock.release();
+            proxy.wake_up();
+            if (proxy.await_phase_after(.waiting) == .failed) return error.SystemResources;
+        }
+
+        pub fn set_command(proxy: *Proxy, command: Command) void {
+            proxy.lock.acquire();
+            if (@intFromEnum(command) > @intFromEnum(Command.pause) or
+                @intFromEnum(proxy.command) <= @intFromEnum(Command.pause))
+            {
+                proxy.command = command;
+            }
+            proxy.lock.release();
+            proxy.wake_up();
+        }
+
+        pub fn read_statistics(proxy: *Proxy) Statistics {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            return proxy.statistics;
+        }
+
+        /// The endpoint, by its handle at the owner, whose addresses are wanted; null: none.
+        pub fn next_ask(proxy: *Proxy) ?u32 {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            const now = proxy.asks.pop() orelse return null;
+            for (proxy.endpoints.items) |it| if (it.now == now) return it.before;
+            return null;
+        }
+
+        pub fn answer(
+            proxy: *Proxy,
+            endpoint_before: u32,
+            addresses: []const Address,
+            source: *const Address,
+        ) error{OutOfMemory}!void {
+            proxy.lock.acquire();
+            defer proxy.wake_up();
+            defer proxy.lock.release();
+            for (proxy.endpoints.items) |it| {
+                if (it.before != endpoint_before) continue;
+                const count = @min(addresses.len, addresses_max);
+                var reply: Answer = .{
+                    .endpoint = it.now,
+                    .count = @intCast(count),
+                    .addresses = undefined,
+                    .source = source.*,
+                };
+                @memcpy(reply.addresses[0..count], addresses[0..count]);
+                try proxy.answers.append(proxy.allocator, reply);
+            }
+        }
+
+        pub fn has_ended(proxy: *Proxy) bool {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            return proxy.phase == .ended or proxy.phase == .failed;
+        }
+
+        /// Waits for the end of the thread; `set_command` has told it to.
+        pub fn destroy(proxy: *Proxy) void {
+            proxy.thread.join();
+            proxy.asks.deinit(proxy.allocator);
+            proxy.answers.deinit(proxy.allocator);
+            proxy.endpoints.deinit(proxy.allocator);
+            _ = linux.close(proxy.owner_wake);
+            proxy.allocator.destroy(proxy);
+        }
+
+        fn wake_up(proxy: *Proxy) void {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            if (proxy.wake >= 0) signal(proxy.wake);
+        }
+
+        // -- both sides -------------------------------------------------------------------------
+
+        const Phase = @FieldType(Proxy, "phase");
+
+        fn await_phase_after(proxy: *Proxy, phase: Phase) Phase {
+            while (true) {
+                proxy.lock.acquire();
+                const now = proxy.phase;
+                proxy.lock.release();
+                if (now != phase) return now;
+                // A few tens of microseconds, twice in the life of a proxy.
+                const pause: linux.timespec = .{ .sec = 0, .nsec = 20_000 };
+                _ = linux.nanosleep(&pause, null);
+            }
+        }
+
+        fn set_phase(proxy: *Proxy, phase: Phase) void {
+            proxy.lock.acquire();
+            proxy.phase = phase;
+            proxy.lock.release();
+            signal(proxy.owner_wake);
+        }
+
+        fn signal(descriptor: i32) void {
+            const one: u64 = 1;
+            // EAGAIN: the counter is full, so the wake is pending anyway.
+            _ = linux.write(descriptor, std.mem.asBytes(&one), 8);
+        }
+
+        // -- the thread -------------------------------------------------------------------------
+
+        const Thread = struct {
+            proxy: *Proxy,
+            io: IO = undefined,
+            context: Context = undefined,
+            chunk: []align(16) u8 = &.{},
+            lent: std.AutoHashMapUnmanaged(u32, []align(16) u8) = .empty,
+            next_id: u32 = 1,
+            /// What the pump was given to move first.
+            pending: std.ArrayList([]const u8) = .empty,
+
+            /// An endpoint of the owner has another handle here.
+            pub fn note(thread: *Thread, before: u32, now: u32) error{OutOfMemory}!void {
+                const proxy = thread.proxy;
+                proxy.lock.acquire();
+                defer proxy.lock.release();
+                try proxy.endpoints.append(proxy.allocator, .{ .before = before, .now = now });
+            }
+        };
+
+        fn main(proxy: *Proxy) void {
+            // Signals are the runtime's.
+            var all = std.os.linux.sigfillset();
+            _ = linux.sigprocmask(linux.SIG.BLOCK, &all, null);
+            var thread: Thread = .{ .proxy = proxy };
+            thread.io.init() catch return proxy.set_phase(.failed);
+            defer thread.io.deinit();
+            const seed = thread.io.now_ns() ^ @intFromPtr(proxy);
+            const context = &thread.context;
+            context.init(proxy.allocator, &thread.io, proxy.memory_bytes_max, seed);
+            context.signalled = true;
+            thread.chunk = shared_blocks.allocate(chunk_bytes) catch {
+                context.deinit();
+                return proxy.set_phase(.failed);
+            };
+            context.lend_arena(thread.chunk) catch unreachable; // There is nothing to spill yet.
+            proxy.lock.acquire();
+            proxy.wake = thread.io.wake_fd();
+            proxy.lock.release();
+            proxy.set_phase(.waiting);
+            const phase = serve(&thread);
+            proxy.lock.acquire();
+            proxy.wake = -1;
+            proxy.lock.release();
+            context.deinit();
+            release_all(&thread);
+            proxy.set_phase(phase);
+        }
+
+        fn serve(thread: *Thread) Phase {
+            const cargo = receive_cargo(thread) orelse return .ended;
+            var pump = unpack(thread, cargo) orelse return .failed;
+            thread.proxy.set_phase(.running);
+            var command: Command = .run;
+            while (command == .run or command == .pause) {
+                const moved = command == .run and pump.run();
+                const context = &thread.context;
+                const status = if (moved) context.tick() else context.wait(null);
+                if (status.events) take_events(thread);
+                command = exchange(thread, &pump);
+            }
+            end(thread, &pump, command);
+            return .ended;
+        }
+
+        /// Null: told to end before anything came.
+        fn receive_cargo(thread: *Thread) ?[3]?Luggage {
+            const proxy = thread.proxy;
+            while (true) {
+                proxy.lock.acquire();
+                const cargo = proxy.cargo;
+                const command = proxy.command;
+                proxy.cargo = null;
+                proxy.lock.release();
+                if (cargo) |it| return it;
+                if (command == .end or command == .end_now) return null;
+                _ = thread.context.wait(null);
+            }
+        }
+
+        /// Null: no memory; what could not be taken over is closed.
+        fn unpack(thread: *Thread, cargo_given: [3]?Luggage) ?Pump {
+            var cargo = cargo_given;
+            var handles: [3]u32 = @splat(0);
+            var failed = false;
+            for (&cargo, &handles) |*luggage, *handle| {
+                const it = &(luggage.* orelse continue);
+                if (!failed) {
+                    if (relocation.unpack(&thread.context, it, thread)) |opened| {
+                        handle.* = opened;
+                    } else |_| failed = true;
+                }
+            }
+            var pump: Pump = .{
+                .context = &thread.context,
+                .front = handles[0],
+                .back = if (cargo[1] == null) handles[0] else handles[1],
+                .capture = handles[2],
+                .release = release,
+                .owner = thread,
+            };
+            pump.front_pending = keep_pending(thread, cargo[0]) catch blk: {
+                failed = true;
+                break :blk "";
+            };
+            pump.back_pending = keep_pending(thread, cargo[1]) catch blk: {
+                failed = true;
+                break :blk "";
+            };
+            for (&cargo) |*luggage| if (luggage.*) |*it| it.deinit(&thread.io);
+            return if (failed) null else pump;
+        }
+
+        fn keep_pending(thread: *Thread, luggage: ?Luggage) error{OutOfMemory}![]const u8 {
+            const it = luggage orelse return "";
+            const kept = try thread.proxy.allocator.dupe(u8, it.pending);
+            errdefer thread.proxy.allocator.free(kept);
+            try thread.pending.append(thread.proxy.allocator, kept);
+            return kept;
+        }
+
+        /// A lent buffer's part has been moved.
+        fn release(owner: *anyopaque, id: u32) void {
+            const thread: *Thread = @ptrCast(@alignCast(owner));
+            const entry = thread.lent.fetchRemove(id) orelse return;
+            shared_blocks.free(entry.value);
+        }
+
+        fn release_all(thread: *Thread) void {
+            const allocator = thread.proxy.allocator;
+            var lent = thread.lent.valueIterator();
+            while (lent.next()) |buffer| shared_blocks.free(buffer.*);
+            thread.lent.deinit(allocator);
+            for (thread.pending.items) |bytes| allocator.free(bytes);
+            thread.pending.deinit(allocator);
+            shared_blocks.free(thread.chunk);
+        }
+
+        fn take_events(thread: *Thread) void {
+            const context = &thread.context;
+            while (context.next_event()) |event| switch (event.kind) {
+                .buffer => lend(thread, event) catch {
+                    // The connection waits for it until its peer gives up.
+                    continue;
+                },
+                .abandoned => release(thread, event.a),
+                .resolve => thread.proxy.ask(event.handle),
+                else => {},
+            };
+        }
+
+        fn lend(thread: *Thread, event: contexts.Event) error{OutOfMemory}!void {
+            const buffer = try shared_blocks.allocate(event.a);
+            errdefer shared_blocks.free(buffer);
+            const id = thread.next_id;
+            try thread.lent.put(thread.proxy.allocator, id, buffer);
+            thread.next_id = if (id == std.math.maxInt(u32) >> 4) 1 else id + 1;
+            if (thread.lent.get(event.b)) |held| {
+                const size = @min(held.len, event.a);
+                @memcpy(buffer[0..size], held[0..size]);
+                release(thread, event.b);
+            }
+            const taken = thread.context.lend_buffer(event.handle, buffer[0..event.a], id);
+            if (!taken) release(thread, id);
+        }
+
+        fn ask(proxy: *Proxy, endpoint: u32) void {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            proxy.asks.append(proxy.allocator, endpoint) catch return;
+            signal(proxy.owner_wake);
+        }
+
+        /// Tells the owner how far things are; takes what it wants.
+        fn exchange(thread: *Thread, pump: *const Pump) Command {
+            const proxy = thread.proxy;
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            proxy.statistics = pump.statistics;
+            while (proxy.answers.pop()) |reply| {
+                const addresses = reply.addresses[0..reply.count];
+                _ = thread.context.resolved(reply.endpoint, addresses, &reply.source);
+            }
+            return proxy.command;
+        }
+
+        /// Closes the sockets; what is queued has linger to leave, unless there is no time.
+        fn end(thread: *Thread, pump: *Pump, first_command: Command) void {
+            const context = &thread.context;
+            for ([_]u32{ pump.front, pump.back, pump.capture }) |handle| {
+                const slot = context.get(handle) orelse continue;
+                const linger_ms = slot.socket.options.linger_ms;
+                context.close(handle, if (first_command == .end_now) 0 else linger_ms);
+            }
+            var command = first_command;
+            while (context.slots.count() > 0 and command != .end_now) {
+                const status = context.wait(null);
+                if (status.events) take_events(thread);
+                command = exchange(thread, pump);
+            }
+        }
+    };
+}

@@ -1,0 +1,461 @@
+//! A socket moves from one context to another: a proxy runs on a thread of its own, and the sockets
+//! it is given were made, bound and connected elsewhere.
+//!
+//!     context of JavaScript ── take ──▶ Luggage ── unpack ──▶ context of the proxy
+//!
+//! Descriptors move as they are, so no peer notices. What was received and not handed out, and
+//! what was queued and not sent, moves as the bytes it has on the wire: `unpack` lets the engine
+//! read it once more. Connections that were not yet up are made anew.
+
+const std = @import("std");
+const assert = std.debug.assert;
+const Allocator = std.mem.Allocator;
+
+const Address = @import("io/address.zig").Address;
+const constants = @import("constants.zig");
+const frame = @import("zmtp/frame.zig");
+const Handshake = @import("zmtp/handshake.zig").Handshake;
+const options_module = @import("options.zig");
+const SocketOptions = options_module.SocketOptions;
+const Publisher = @import("socket/publisher.zig").Publisher;
+const SubscriptionTrie = @import("socket/subscription_trie.zig").SubscriptionTrie;
+const Moving = @import("core/inproc.zig").Moving;
+const Outcome = @import("core/session.zig").Outcome;
+const receive_ring = @import("core/receive_ring.zig");
+const socks = @import("net/socks.zig");
+const sockets = @import("socket/socket.zig");
+
+const bytes_options = std.enums.values(options_module.Bytes).len;
+
+/// A socket between two contexts. Belongs to one thread at a time.
+pub const Luggage = struct {
+    arena: std.heap.ArenaAllocator,
+    type: sockets.Type,
+    options: SocketOptions,
+    bytes: [bytes_options][]const u8 = @splat(""),
+    listeners: std.ArrayList(Listener) = .empty,
+    connections: std.ArrayList(Connection) = .empty,
+    /// Messages that were taken out of their pipes and not handed out, as frames.
+    pending: []const u8 = "",
+    /// What a subscriber wants.
+    topics: std.ArrayList([]const u8) = .empty,
+
+    /// Closes what never arrived anywhere.
+    pub fn deinit(luggage: *Luggage, io: anytype) void {
+        for (luggage.listeners.items) |listener| if (listener.fd >= 0) io.close(listener.fd);
+        for (luggage.connections.items) |it| {
+            if (it.fd >= 0) io.close(it.fd);
+            if (it.link) |link| link.end.close();
+        }
+        luggage.arena.deinit();
+        luggage.* = undefined;
+    }
+};
+
+const Listener = struct {
+    fd: i32,
+    address: Address,
+    adopted: bool,
+    /// Of inproc; empty: the network.
+    name: []const u8,
+    /// Its handle before.
+    endpoint: u32,
+};
+
+pub const Connection = struct {
+    connecting: bool,
+    /// -1: not connected.
+    fd: i32 = -1,
+    /// Of inproc, in place of a descriptor.
+    link: ?Moving = null,
+    name: []const u8 = "",
+    endpoint: u32,
+    named: bool = false,
+    addresses: []const Address = &.{},
+    source: Address = .{},
+    proxy: ?*const socks.Client = null,
+    identity: []const u8 = "",
+    local_id: []const u8 = "",
+    speaks_3_1: bool = false,
+    /// Not done yet.
+    handshake: ?*const Handshake = null,
+    /// What of the handshake is still to be sent.
+    control: []const u8 = "",
+    /// From the peer: frames, and perhaps the beginning of one.
+    received: []const u8 = "",
+    /// For the peer: the rest of a message that it has in part, then whole ones.
+    unsent_rest: []const u8 = "",
+    unsent: []const u8 = "",
+    unsent_messages: u32 = 0,
+};
+
+/// Takes a socket out of its context; its handle is gone. On failure it is to be closed: a
+/// publisher has lost subscriptions.
+pub fn take(context: anytype, allocator: Allocator, handle: u32) error{OutOfMemory}!Luggage {
+    const slot = context.get(handle).?;
+    // Payloads that only the caller's memory holds cannot be taken along.
+    context.release_borrowed();
+    context.take_mail();
+    var luggage: Luggage = .{
+        .arena = .init(allocator),
+        .type = slot.socket.type,
+        .options = slot.socket.options.*,
+    };
+    errdefer luggage.arena.deinit();
+    const arena = luggage.arena.allocator();
+    for (&luggage.bytes, 0..) |*bytes, index| {
+        bytes.* = try arena.dupe(u8, slot.socket.bytes_of(@enumFromInt(index)));
+    }
+    luggage.pending = try copy_ring(&slot.socket.ring, arena);
+    var listener = slot.listeners.first();
+    while (listener) |it| : (listener = slot.listeners.next(it)) {
+        try luggage.listeners.append(arena, .{
+            .fd = it.fd,
+            .address = it.address,
+            .adopted = it.adopted,
+            .name = if (it.binding) |binding| try arena.dupe(u8, binding.name()) else "",
+            .endpoint = it.handle,
+        });
+    }
+    var session = slot.sessions.first();
+    while (session) |it| : (session = slot.sessions.next(it)) {
+        if (it.closing) continue;
+        try luggage.connections.append(arena, try copy_session(it, &slot.socket, arena));
+    }
+    switch (slot.socket.pattern) {
+        .subscriber => |*subscriber| try copy_topics(&subscriber.topics, &luggage.topics, arena),
+        else => {},
+    }
+    strip(context, slot);
+    context.close(handle, 0);
+    return luggage;
+}
+
+/// From here on the descriptors are not the context's: it closes the rest.
+fn strip(context: anytype, slot: anytype) void {
+    var listener = slot.listeners.first();
+    while (listener) |it| : (listener = slot.listeners.next(it)) it.surrender(context.io);
+    var session = slot.sessions.first();
+    while (session) |it| : (session = slot.sessions.next(it)) {
+        if (Moving.of(it)) |link| {
+            if (it.state != .active or it.closing) continue;
+            link.depart(it);
+        } else if (moves(it)) it.surrender() else continue;
+        // What is left is memory: the tail of a frame, a buffer that was lent.
+        _ = it.disconnect(.local);
+    }
+}
+
+/// What is in the ring was taken out of its pipe already.
+fn copy_ring(
+    ring: *const receive_ring.ReceiveRing,
+    arena: Allocator,
+) error{OutOfMemory}![]const u8 {
+    var frames: std.ArrayList(u8) = .empty;
+    var position = ring.cursor.taken;
+    while (position != ring.cursor.filled) : (position +%= 1) {
+        const part = ring.peek(position);
+        if (part.flags & receive_ring.flag_cut != 0) continue;
+        const more = part.flags & receive_ring.flag_more != 0;
+        try append_frame(&frames, arena, part.bytes, more);
+    }
+    return frames.items;
+}
+
+fn append_frame(
+    frames: *std.ArrayList(u8),
+    arena: Allocator,
+    body: []const u8,
+    more: bool,
+) error{OutOfMemory}!void {
+    var header: [frame.header_size_max]u8 = undefined;
+    const size = frame.encode(&header, if (more) frame.flag_more else 0, body.len);
+    try frames.appendSlice(arena, header[0..size]);
+    try frames.appendSlice(arena, body);
+}
+
+/// A topic comes as often as it was asked for.
+fn copy_topics(
+    trie: anytype,
+    topics: *std.ArrayList([]const u8),
+    arena: Allocator,
+) error{OutOfMemory}!void {
+    var iterator = trie.iterator();
+    while (iterator.next()) |topic| {
+        const kept = try arena.dupe(u8, topic);
+        for (0..trie.references(topic)) |_| try topics.append(arena, kept);
+    }
+}
+
+/// What a peer has subscribed to, as it says so.
+fn append_subscriptions(
+    publisher: *Publisher,
+    number: u32,
+    received: *std.ArrayList(u8),
+    arena: Allocator,
+) error{OutOfMemory}!void {
+    const Writer = struct {
+        received: *std.ArrayList(u8),
+        arena: Allocator,
+        failed: bool = false,
+
+        fn write(writer: *@This(), topic: []const u8, _: bool) void {
+            writer.try_write(topic) catch {
+                writer.failed = true;
+            };
+        }
+
+        fn try_write(writer: *@This(), topic: []const u8) error{OutOfMemory}!void {
+            var header: [frame.header_size_max]u8 = undefined;
+            const size = frame.encode(&header, 0, topic.len + 1);
+            try writer.received.appendSlice(writer.arena, header[0..size]);
+            try writer.received.append(writer.arena, 1);
+            try writer.received.appendSlice(writer.arena, topic);
+        }
+    };
+    var writer: Writer = .{ .received = received, .arena = arena };
+    for ([_]*SubscriptionTrie{ &publisher.subscriptions, &publisher.asked }) |trie| {
+        trie.remove_all(number, &writer, Writer.write);
+    }
+    if (writer.failed) return error.OutOfMemory;
+}
+
+fn copy_session(
+    session: anytype,
+    socket: *sockets.Socket,
+    arena: Allocator,
+) error{OutOfMemory}!Connection {
+    const pipe = &session.pipe;
+    pipe.write_rollback();
+    var result: Connection = .{
+        .connecting = session.kind == .connecting,
+        .endpoint = session.endpoint,
+        .link = .of(session),
+        .name = try arena.dupe(u8, session.name.text()),
+        .named = session.named,
+        .addresses = try arena.dupe(Address, session.addresses[0..session.addresses_count]),
+        .source = session.source,
+        .proxy = if (session.proxy) |proxy| try arena_copy(arena, proxy.*) else null,
+        .identity = try arena.dupe(u8, pipe.identity),
+        .local_id = try arena.dupe(u8, pipe.local_id),
+        .speaks_3_1 = pipe.speaks_3_1,
+        .unsent_messages = pipe.send.messages,
+    };
+    const unsent = try pipe.send.copy_unsent(arena);
+    if (pipe.send.at_boundary()) result.unsent = unsent else result.unsent_rest = unsent;
+    var received: std.ArrayList(u8) = .empty;
+    switch (socket.pattern) {
+        .publisher => |*publisher| if (pipe.socket_link.linked() and !pipe.orphaned) {
+            try append_subscriptions(publisher, pipe.number, &received, arena);
+        },
+        else => {},
+    }
+    var run = pipe.receive.head;
+    while (run) |it| : (run = it.next) {
+        const bytes = it.bytes[it.position..it.len];
+        if (it.storage == .lent) {
+            try append_frame(&received, arena, bytes, it.more);
+        } else try received.appendSlice(arena, bytes);
+    }
+    if (moves(session)) {
+        result.fd = session.fd;
+        try append_incomplete(session, &received, arena);
+        const unsent_control = session.control[session.control_sent..session.control_bytes];
+        result.control = try arena.dupe(u8, unsent_control);
+        if (session.engine.state == .handshaking) {
+            result.handshake = try arena_copy(arena, session.engine.state.handshaking.*);
+        }
+    }
+    result.received = received.items;
+    return result;
+}
+
+/// Whether its connection goes along. Not with much of a large frame, which nothing can hold but
+/// the buffer that was lent for it; and what is not connected yet, connects there.
+fn moves(session: anytype) bool {
+    if (session.closing or session.fd < 0) return false;
+    if (session.large) |large| if (large.received > constants.large_step_bytes / 2) return false;
+    return session.state == .active or session.state == .handshaking;
+}
+
+fn arena_copy(arena: Allocator, value: anytype) error{OutOfMemory}!*const @TypeOf(value) {
+    const copied = try arena.create(@TypeOf(value));
+    copied.* = value;
+    return copied;
+}
+
+/// The frame that is arriving.
+fn append_incomplete(
+    session: anytype,
+    received: *std.ArrayList(u8),
+    arena: Allocator,
+) error{OutOfMemory}!void {
+    if (session.large) |large| {
+        var header: [frame.header_size_max]u8 = undefined;
+        const more: u8 = if (large.more) frame.flag_more else 0;
+        const flags = if (large.command) frame.flag_command else more;
+        const size = frame.encode(&header, flags, large.body_bytes);
+        try received.appendSlice(arena, header[0..size]);
+        try received.appendSlice(arena, large.buffer[0..large.received]);
+    }
+    try received.appendSlice(arena, session.tail[0..session.tail_bytes]);
+}
+
+/// Opens the socket in another context; the descriptors are that one's from then on, also those of
+/// connections that could not be kept within its memory (they are closed and counted as lost).
+/// `moved` is told every connecting session's handle before and now.
+pub fn unpack(context: anytype, luggage: *Luggage, moved: anytype) !u32 {
+    const handle = try context.open(luggage.type);
+    errdefer context.close(handle, 0);
+    const slot = context.get(handle).?;
+    for (luggage.bytes, 0..) |bytes, index| {
+        try slot.socket.set_bytes(@enumFromInt(index), bytes);
+    }
+    slot.socket.options.* = luggage.options;
+    for (luggage.topics.items) |topic| try slot.socket.subscribe(topic, true);
+    // The peers know us already: nobody greets them again.
+    slot.socket.quiet = true;
+    defer slot.socket.quiet = false;
+    for (luggage.listeners.items) |*listener| {
+        if (listener.name.len > 0) {
+            const bound = try context.bind_inproc(handle, listener.name);
+            try moved.note(listener.endpoint, bound);
+            continue;
+        }
+        slot.socket.options.use_fd = listener.fd;
+        const endpoint = try context.bind(handle, &listener.address);
+        context.listener_table.get(endpoint).?.adopted = listener.adopted;
+        listener.fd = -1;
+    }
+    slot.socket.options.use_fd = luggage.options.use_fd;
+    for (luggage.connections.items) |*connection| {
+        // Accepted, and not there any more: nothing is left of it but what it had sent.
+        const endpoint = try make_connection(context, slot, connection);
+        if (connection.connecting) try moved.note(connection.endpoint, endpoint);
+    }
+    return handle;
+}
+
+fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u32 {
+    const kind: @FieldType(@TypeOf(context.*).Session, "kind") =
+        if (connection.connecting) .connecting else .accepted;
+    const session = try context.make_session(slot, kind, 0);
+    // The context ends it like any other when something below fails.
+    const endpoint = session.handle;
+    if (connection.connecting) session.endpoint = endpoint;
+    const pipe = &session.pipe;
+    try pipe.set_identity(connection.identity);
+    try pipe.set_local_id(connection.local_id);
+    pipe.speaks_3_1 = connection.speaks_3_1;
+    const slabs = &context.resources.slabs;
+    pipe.send.travels = connection.link != null or connection.name.len > 0;
+    if (connection.name.len > 0) try session.name.set(slabs, connection.name);
+    if (connection.unsent_rest.len > 0) {
+        try pipe.send.push_unsent(slabs, connection.unsent_rest, connection.unsent_messages, true);
+    } else if (connection.unsent.len > 0) {
+        try pipe.send.push_unsent(slabs, connection.unsent, connection.unsent_messages, false);
+    }
+    session.named = connection.named;
+    session.set_addresses(connection.addresses);
+    if (connection.connecting) try session.set_route(&connection.source, connection.proxy);
+    var linked: ?Outcome = null;
+    if (connection.link) |link| linked = link.arrive(session, &context.mailbox);
+    connection.link = null;
+    const keep_pipe = connection.connecting and slot.socket.options.immediate == 0;
+    if (keep_pipe) slot.socket.attach(pipe);
+    if (linked) |*outcome| {
+        try feed(session, connection.received, outcome);
+        context.apply(session, outcome.*);
+        return endpoint;
+    }
+    if (connection.fd >= 0) {
+        const fd = connection.fd;
+        connection.fd = -1;
+        context.apply(session, try adopt(session, fd, connection));
+        return endpoint;
+    }
+    var outcome: Outcome = .{};
+    session.engine.state = .traffic;
+    try feed(session, connection.received, &outcome);
+    session.engine.state = .idle;
+    if (!connection.connecting) {
+        // Its peer has left: what it had sent is still to be read.
+        if (!outcome.received) context.destroy(session) else {
+            slot.socket.attach(pipe);
+            slot.socket.orphan(pipe);
+            session.state = .ended;
+        }
+        return endpoint;
+    }
+    context.apply(session, outcome);
+    context.attempt(session);
+    return endpoint;
+}
+
+/// Goes on with a connection where it was.
+fn adopt(session: anytype, fd: i32, connection: *const Connection) !Outcome {
+    session.fd = fd;
+    session.peer_address = session.io.peer_address(fd);
+    session.set_limits();
+    try session.watch_readable();
+    if (connection.handshake) |handshake| return adopt_handshake(session, handshake, connection);
+    session.state = .active;
+    session.engine.state = .traffic;
+    session.pipe.connected = true;
+    if (session.send_control(connection.control) != null) return error.OutOfMemory;
+    // Bytes may be there already; the watch only tells of what comes later.
+    session.readable = true;
+    var outcome: Outcome = .{ .established = true };
+    try feed(session, connection.received, &outcome);
+    return outcome;
+}
+
+fn adopt_handshake(
+    session: anytype,
+    handshake: *const Handshake,
+    connection: *const Connection,
+) !Outcome {
+    session.state = .handshaking;
+    const own = try session.resources.slabs.create(Handshake);
+    own.* = handshake.*;
+    own.config.routing_id = session.options.routing_id();
+    own.config.extra_metadata = session.options.metadata();
+    session.engine.state = .{ .handshaking = own };
+    try session.keep_tail(connection.received);
+    if (session.send_control(connection.control) != null) return error.OutOfMemory;
+    session.readable = true;
+    return .{ .connected = true };
+}
+
+/// What the engine has read once, it reads again.
+fn feed(session: anytype, bytes: []const u8, outcome: *Outcome) !void {
+    var rest = bytes;
+    while (true) {
+        const scan = session.engine.scan(rest);
+        if (scan.frames_bytes > 0) {
+            const frames = rest[0..scan.frames_bytes];
+            const slabs = &session.resources.slabs;
+            const receive = &session.pipe.receive;
+            try receive.push_frames(slabs, frames, scan.messages, scan.boundary_end);
+            if (scan.messages > 0) outcome.received = true;
+            rest = rest[scan.frames_bytes..];
+        }
+        switch (scan.then) {
+            .rest => return session.keep_tail(rest),
+            .failure => return error.InvalidMessage,
+            .command => |found| {
+                if (session.act(found.body, outcome) != null) return error.InvalidMessage;
+                rest = rest[found.frame_bytes..];
+            },
+            .large => |found| {
+                session.large = .{
+                    .body_bytes = found.body_bytes,
+                    .more = found.more,
+                    .command = found.command,
+                };
+                outcome.buffer_wanted = true;
+                return session.keep_tail(rest[found.header_bytes..]);
+            },
+        }
+    }
+}

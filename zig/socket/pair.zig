@@ -1,0 +1,91 @@
+//! PAIR (RFC 31) and CHANNEL (RFC 52): one peer, messages in both directions. A second peer is
+//! refused while the first is there, where libzmq lets it connect and never reads from it.
+
+const Pipe = @import("../core/pipe.zig").Pipe;
+const FairQueue = @import("fair_queue.zig").FairQueue;
+const LoadBalancer = @import("load_balancer.zig").LoadBalancer;
+const single_frame = @import("single_frame.zig");
+const sockets = @import("socket.zig");
+const Socket = sockets.Socket;
+
+pub const Pair = struct {
+    /// The peer; what was sent by the one before may still be in the queue.
+    pipe: ?*Pipe = null,
+    balancer: LoadBalancer = .{},
+    queue: FairQueue = .{},
+
+    pub fn attach(pair: *Pair, _: *Socket, pipe: *Pipe) void {
+        if (pair.pipe != null) return;
+        pair.pipe = pipe;
+        pair.balancer.activate(pipe);
+        if (pair.queue.empty()) pair.queue.activate(pipe);
+    }
+
+    pub fn established(pair: *Pair, _: *Socket, pipe: *Pipe) void {
+        if (pair.pipe != pipe) pipe.doom(.peer_refused);
+    }
+
+    pub fn detach(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
+        pair.orphan(socket, pipe);
+        if (pair.queue.detach(pipe)) socket.cut_message();
+        // All that the peer before had sent has been read.
+        if (pair.pipe) |present| pair.pipe_readable(socket, present);
+    }
+
+    pub fn orphan(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
+        pair.balancer.detach(pipe);
+        if (pair.pipe != pipe) return;
+        pair.pipe = null;
+        pair.choose(socket, pipe);
+    }
+
+    /// Another one that was made by connect takes the place: it may be refused again and again
+    /// otherwise, though nobody else is there.
+    fn choose(pair: *Pair, socket: *Socket, gone: *Pipe) void {
+        var next = socket.pipes.first();
+        while (next) |pipe| : (next = socket.pipes.next(pipe)) {
+            if (pipe == gone or pipe.orphaned or !pipe.connecting) continue;
+            return pair.attach(socket, pipe);
+        }
+    }
+
+    pub fn cut_sending(pair: *Pair, _: *Socket, pipe: *Pipe) void {
+        pair.balancer.cut(pipe);
+    }
+
+    pub fn pipe_readable(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
+        // A refused peer's, in the moment before its connection ends.
+        if (pair.pipe != pipe) return socket.discard(pipe);
+        // Not in turn with what the peer before had sent.
+        if (pair.queue.empty()) pair.queue.activate(pipe);
+    }
+
+    pub fn pipe_writable(pair: *Pair, _: *Socket, pipe: *Pipe) void {
+        if (pair.pipe == pipe) pair.balancer.activate(pipe);
+    }
+
+    pub inline fn send(
+        pair: *Pair,
+        socket: *Socket,
+        part: []const u8,
+        more: bool,
+        borrow: bool,
+    ) sockets.SendError!void {
+        if (more and socket.type.single_frame()) return error.InvalidMessage;
+        const result = try pair.balancer.send(part, more, borrow);
+        if (result == .dropped) socket.count_dropped(more);
+    }
+
+    pub fn fill(pair: *Pair, socket: *Socket) sockets.ReceiveError!void {
+        if (socket.type.single_frame()) return single_frame.fill(socket, &pair.queue, false);
+        socket.fill_from(&pair.queue);
+    }
+
+    pub fn readable(pair: *const Pair, socket: *const Socket) bool {
+        return socket.ring.waiting() > 0 or !pair.queue.empty();
+    }
+
+    pub fn writable(pair: *const Pair, _: *const Socket) bool {
+        return pair.balancer.writable();
+    }
+};
