@@ -1,5 +1,5 @@
 // Microbenchmarks of one process, with mitata: what a call costs when no other process is in the way.
-//   bun bench/micro.ts [--only 64,1024]
+//   bun bench/micro.ts [--only 64,1024] [--rounds 5]
 // A PUSH and a PULL socket of this process are joined over an abstract unix socket. Sending is timed
 // with nobody reading, so it is framing, copying and the sends that fill the socket's buffer;
 // receiving is timed afterwards, until everything has been taken, and includes recv(2).
@@ -8,6 +8,7 @@ import { do_not_optimize, measure } from "mitata"
 import { Pull, Push } from "../src/index.ts"
 import { parseOptions } from "./lib/options.ts"
 import { describeMachine } from "./lib/machine.ts"
+import { median, medianRatio } from "./lib/stats.ts"
 
 /** Few enough to stay below the default high-water mark of 1000 on either side. */
 const MESSAGES_MAX = 500
@@ -25,30 +26,73 @@ interface Row {
   borrowedNs: number
 }
 
+/** Connections of the socket that takes from one of them. */
+const CONNECTIONS = 1000
+const FAIR_SIZE = 64
+const FAIR_TUNING = { ...TUNING, min_cpu_time: 100e6 }
+
 /** Median of what `burst` returns: nanoseconds that it timed itself. */
-async function medianOf(burst: () => Promise<number>): Promise<number> {
+async function medianOf(burst: () => Promise<number>, tuning = TUNING): Promise<number> {
   const stats = await measure(function* () {
     yield { manual: burst }
-  } as never, TUNING as never)
+  } as never, tuning as never)
   return stats.p50
 }
 
 async function measureSize(push: Push, pull: Pull, size: number): Promise<Row> {
   const messages = Math.min(MESSAGES_MAX, Math.max(MESSAGES_MIN, Math.floor(BURST_BYTES / size)))
   const payload = Buffer.alloc(size, 1)
-  const round = async (borrow: boolean) => {
-    const times = { send: send(push, payload, messages), receive: 0 }
-    // One turn of the event loop: what send() left for the end of the turn is on its way now.
-    await new Promise<void>((resolve) => setImmediate(resolve))
-    times.receive = receive(pull, messages, borrow)
-    return times
-  }
+  const round = (borrow: boolean) => roundOf(push, pull, payload, messages, borrow)
   return {
     size,
     sendNs: (await medianOf(async () => (await round(true)).send)) / messages,
     copiedNs: (await medianOf(async () => (await round(false)).receive)) / messages,
     borrowedNs: (await medianOf(async () => (await round(true)).receive)) / messages,
   }
+}
+
+async function roundOf(push: Push, pull: Pull, payload: Buffer, messages: number, borrow: boolean) {
+  const times = { send: send(push, payload, messages), receive: 0 }
+  // One turn of the event loop: what send() left for the end of the turn is on its way now.
+  await new Promise<void>((resolve) => setImmediate(resolve))
+  times.receive = receive(pull, messages, borrow)
+  return times
+}
+
+/** A fair queue over many pipes, one of which is active: rounds of receiving with and without the others. */
+async function fairQueue(rounds: number): Promise<{ one: number[]; many: number[] }> {
+  const payload = Buffer.alloc(FAIR_SIZE, 1)
+  const alone = await joined(1)
+  const crowd = await joined(CONNECTIONS)
+  const figures = { one: [] as number[], many: [] as number[] }
+  const receiveNs = ({ pull, pushes }: Joined) => {
+    // Neither the first nor the last.
+    const push = pushes[pushes.length >> 1]!
+    const burst = async () => (await roundOf(push, pull, payload, MESSAGES_MAX, true)).receive
+    return medianOf(burst, FAIR_TUNING)
+  }
+  for (let round = 0; round < rounds; round += 1) {
+    figures.one.push((await receiveNs(alone)) / MESSAGES_MAX)
+    figures.many.push((await receiveNs(crowd)) / MESSAGES_MAX)
+  }
+  for (const { pull, pushes } of [alone, crowd]) for (const socket of [pull, ...pushes]) socket.close()
+  return figures
+}
+
+interface Joined {
+  pull: Pull
+  pushes: Push[]
+}
+
+async function joined(connections: number): Promise<Joined> {
+  const pull = new Pull({ backlog: connections })
+  const at = `ipc://@monocoque-micro-${process.pid}-${connections}`
+  await pull.bind(at)
+  const pushes = Array.from({ length: connections }, () => new Push({ immediate: true }))
+  for (const push of pushes) push.connect(at)
+  await Promise.all(pushes.map((push) => push.send("")))
+  for (let taken = 0; taken < connections; taken += 1) await pull.receive()
+  return { pull, pushes }
 }
 
 function send(push: Push, payload: Buffer, messages: number): number {
@@ -76,7 +120,7 @@ async function ffiCallNs(): Promise<number> {
   return stats.p50
 }
 
-const { sizes } = parseOptions("bun bench/micro.ts")
+const { sizes, rounds } = parseOptions("bun bench/micro.ts")
 await using pull = new Pull()
 await using push = new Push()
 const endpoint = `ipc://@monocoque-micro-${process.pid}`
@@ -92,3 +136,8 @@ for (const size of sizes) {
   const cells = [row.sendNs, row.copiedNs, row.borrowedNs].map((ns) => ns.toFixed(ns < 100 ? 1 : 0))
   console.log(`| ${size} B | ${cells.join(" | ")} |`)
 }
+
+const { one, many } = await fairQueue(rounds)
+console.log(`
+PULL of ${FAIR_SIZE} B, one active connection, borrowed: ${median(one).toFixed(1)} ns per message alone, \
+${median(many).toFixed(1)} ns among ${CONNECTIONS.toLocaleString("en")} (${medianRatio(many, one).toFixed(2)}×)`)

@@ -7,6 +7,7 @@ import type { BenchOptions } from "./lib/options.ts"
 import type { Transport } from "./lib/pair.ts"
 import { median } from "./lib/stats.ts"
 import { cellOf, count, join, rowsOf, significant, sizeName, table, times } from "./lib/table.ts"
+import type { NativeResult } from "./native.ts"
 import type { ProxySeries } from "./proxy.ts"
 import { ROUTER_SIZE, ROUTER_WINDOW, type RouterSeries } from "./router.ts"
 import type { ThroughputSeries } from "./throughput.ts"
@@ -20,10 +21,11 @@ export interface Results {
   inproc?: InprocSeries[]
   inprocLatency?: InprocLatencySeries[]
   proxy?: ProxySeries[]
+  native?: NativeResult
 }
 
 export function report(results: Results, options: BenchOptions, machine: string): string {
-  const { throughput, latency, burst, fanout, router, inproc, inprocLatency, proxy } = results
+  const { throughput, latency, burst, fanout, router, inproc, inprocLatency, proxy, native } = results
   const parts: string[] = []
   if (throughput !== undefined) parts.push(...options.transports.flatMap((t) => throughputTables(throughput, t)))
   if (latency !== undefined) parts.push(...options.transports.map((t) => latencyTable(latency, t)))
@@ -33,6 +35,7 @@ export function report(results: Results, options: BenchOptions, machine: string)
   if (inproc !== undefined) parts.push(inprocTable(inproc))
   if (inprocLatency !== undefined) parts.push(inprocLatencyTable(inprocLatency))
   if (proxy !== undefined) parts.push(proxyTable(proxy))
+  if (native !== undefined) parts.push(`### Memory and subscriptions, native code alone\n\n\`\`\`\n${native.text}\n\`\`\`\n`)
   const date = new Date().toISOString().slice(0, 10)
   const how =
     `Printed on ${date} by \`${options.command}\`. Two processes per measurement unless a title says otherwise, interleaved rounds ` +

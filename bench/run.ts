@@ -7,6 +7,7 @@ import { measureLatency } from "./latency.ts"
 import { measureFanout } from "./fanout.ts"
 import { measureInproc, measureInprocLatency } from "./inproc.ts"
 import { main } from "./lib/main.ts"
+import { measureNative } from "./native.ts"
 import { measureProxy } from "./proxy.ts"
 import { measureRouter } from "./router.ts"
 import { measureThroughput } from "./throughput.ts"
@@ -20,4 +21,5 @@ await main("npm run bench --", async (options) => ({
   inproc: await measureInproc(options),
   inprocLatency: await measureInprocLatency(options),
   proxy: await measureProxy(options),
+  native: await measureNative(),
 }))

@@ -120,6 +120,26 @@ describe("patterns: a service behind a proxy is not reached", () => {
     expect(texts(await client.receive({ timeout: 5000 }))).toEqual(["to", "and fro"]);
   });
 
+  test("peers of this process: inproc links and names go along", async () => {
+    const proxy = new Proxy(new Pull(quick), new Push(quick));
+    proxy.frontEnd.bindSync("inproc://proxy.front");
+    proxy.backEnd.bindSync("inproc://proxy.back");
+    using early = new Push(quick);
+    using pull = new Pull(quick);
+    early.connect("inproc://proxy.front");
+    pull.connect("inproc://proxy.back");
+    await early.send("before");
+    const running = proxy.run();
+    using late = new Push(quick);
+    late.connect("inproc://proxy.front");
+    await early.send("after");
+    await late.send("late");
+    const got = [await pull.receive(), await pull.receive(), await pull.receive()].map(String);
+    expect(got.toSorted()).toEqual(["after", "before", "late"]);
+    proxy.terminate();
+    await running;
+  });
+
   test("capture gets a copy of both directions", async () => {
     using seen = new Pull();
     const capture = new Push(quick);

@@ -113,6 +113,8 @@ interface Sample {
   descriptors: number;
 }
 
+const mib = (size: number): string => `${(size / 1024 / 1024).toFixed(1)} MiB`;
+
 /** KiB per second, by least squares. */
 function slope(samples: readonly Sample[]): number {
   const n = samples.length;
@@ -143,8 +145,10 @@ async function main(): Promise<void> {
   const report = () => {
     sample();
     const last = samples.at(-1)!;
-    const mib = (last.rss / 1024 / 1024).toFixed(1);
-    console.log(`${last.seconds.toFixed(0).padStart(5)} s  RSS ${mib} MiB  ${last.descriptors} descriptors`);
+    const { memory_live_bytes, memory_mapped_bytes } = nativeContext().stats();
+    const native = workers === 1 ? `  native ${mib(memory_live_bytes)} of ${mib(memory_mapped_bytes)}` : "";
+    const time = last.seconds.toFixed(0).padStart(5);
+    console.log(`${time} s  RSS ${mib(last.rss)}  ${last.descriptors} descriptors${native}`);
   };
   report();
   const every = seconds >= 30 ? 10_000 : 1000;
@@ -172,7 +176,6 @@ async function main(): Promise<void> {
   const most = (some: readonly Sample[]) => Math.max(...some.map((it) => it.descriptors));
   // The valleys: the peaks are what the collector has not come to yet, hundreds of MiB a second.
   const valley = (some: readonly Sample[]) => Math.min(...some.map((it) => it.rss));
-  const mib = (size: number) => `${(size / 1024 / 1024).toFixed(1)} MiB`;
   const kibPerSecond = slope(middle);
   console.log(JSON.stringify(total));
   console.log(
@@ -223,7 +226,6 @@ async function handoverMain(count: number): Promise<void> {
     least = Math.min(least, descriptors());
     most = Math.max(most, descriptors());
   });
-  const mib = (size: number) => `${(size / 1024 / 1024).toFixed(1)} MiB`;
   const half = rss.length >> 1;
   const [early, late] = [Math.min(...rss.slice(2, half)), Math.min(...rss.slice(half))];
   const seconds = ((performance.now() - started) / 1000).toFixed(1);

@@ -496,13 +496,13 @@ pub fn send(socket: u32, part: ?[*]u8, bytes: u32, flags: u32) callconv(.c) i32 
         owner.borrowing = false;
         context.release_borrowed();
     }
-    return @intFromBool(!context.resources.dirty.empty() or context.has_mail());
+    return @intFromBool(!context.resources.dirty.empty() or context.has_work());
 }
 
 pub fn commit() callconv(.c) u32 {
     const owner = current orelse return 0;
     owner.context.release_borrowed();
-    return @intFromBool(owner.context.has_mail());
+    return @intFromBool(owner.context.has_work());
 }
 
 pub fn fill(socket: u32) callconv(.c) i32 {

@@ -314,6 +314,11 @@ pub fn ContextType(comptime IO: type) type {
             if (!context.resources.doomed.empty()) context.end_doomed();
         }
 
+        /// Beside what is to be flushed: mail, or connections that have to end.
+        pub fn has_work(context: *const Context) bool {
+            return context.has_mail() or !context.resources.doomed.empty();
+        }
+
         /// The owner's flush, outside a turn.
         pub fn flush(context: *Context) void {
             context.flush_dirty();

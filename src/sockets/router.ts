@@ -7,10 +7,10 @@ import { Sending } from "./sending.ts";
 /**
  * Tells its peers apart: the first part of a received message is the routing id of its sender, the
  * first part of a sent one that of its receiver. A message for an id that nobody has is dropped and
- * counted, with `mandatory` it is an error (EHOSTUNREACH); a message that is an id only always is one
- * (EINVAL). Of two peers with the same id the second is refused, with an event, until the first has
- * left; with `handover` it takes the id over and the first one's connection ends. What that one had
- * sent before is still received, under the id. Source: RFC 28, ZMQ_ROUTER.
+ * counted, with `mandatory` it is an error (EHOSTUNREACH); a message that is an id only always is
+ * one (EINVAL). Of two peers with the same id the second is refused, with an event, until the first
+ * has left; with `handover` it takes the id over and the first one's connection ends. What that one
+ * had sent before is still received, under the id. Source: RFC 28, ZMQ_ROUTER.
  *
  * ```ts
  * await using router = new Router({ mandatory: true });
@@ -26,9 +26,9 @@ export class Router extends Sending(Receiving(Socket)) {
   }
 
   /**
-   * As {@link Socket.connect}; with `routingId` (1 to 255 bytes, default none) the peer goes by that
-   * name here, whatever it calls itself, and can be sent to at once. Errors (thrown): as `connect`;
-   * EADDRINUSE for an id that another peer has. Source: zmq_connect(3), ZMQ_CONNECT_ROUTING_ID.
+   * As {@link Socket.connect}; with `routingId` (1 to 255 bytes, default none) the peer goes by
+   * that name here, whatever it calls itself, and can be sent to at once. Errors (thrown): as
+   * `connect`; EADDRINUSE for an id that another peer has. Source: zmq_connect(3), ZMQ_CONNECT_ROUTING_ID.
    *
    * ```ts
    * router.connect("tcp://10.0.0.7:5555", { routingId: "store" });

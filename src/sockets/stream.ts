@@ -6,8 +6,9 @@ import { Receiving } from "./receiving.ts";
 import { Sending } from "./sending.ts";
 
 /**
- * Plain TCP, for peers that do not speak ZeroMQ. A message is `[routing id, bytes]`, the id standing
- * for a connection; empty bytes tell that it begins or has ended (`notify`), and close it when sent.
+ * Plain TCP, for peers that do not speak ZeroMQ. A message is `[routing id, bytes]`, the id
+ * standing for a connection; empty bytes tell that it begins or has ended (`notify`), and close it
+ * when sent, behind what is queued: for `linger`, at least what the kernel takes at once.
  * Source: ZMQ_STREAM.
  *
  * ```ts

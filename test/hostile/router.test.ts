@@ -49,7 +49,7 @@ async function scene(options: ConstructorParameters<typeof Router>[0] = {}) {
   return { router, endpoint, events: record(router), proof };
 }
 
-test("names that no peer may have end the connection: too long, or as we make them up", async () => {
+test("names that no peer may have end the connection: too long, or as we make them", async () => {
   const { router, endpoint, events, proof } = await scene();
   const wrong: [Uint8Array, string][] = [
     [Buffer.alloc(256, "x"), "identity_too_long"],

@@ -280,7 +280,7 @@ describe("test_invalid_rep", () => {
 });
 
 describe("test_reqrep_device", () => {
-  test.each(transports)("a relay of Router and Dealer keeps the parts over %s", async (transport) => {
+  test.each(transports)("a relay of Router and Dealer keeps parts over %s", async (transport) => {
     const [front, back] = [keep(new Router()), keep(new Dealer())];
     const request = keep(new Request());
     const reply = keep(new Reply());
@@ -517,10 +517,10 @@ describe("test_issue_566", () => {
 });
 
 describe("test_conflate", () => {
-  test("of twenty messages the last one is read", async () => {
+  test.each(transports)("of twenty messages the last one is read over %s", async (transport) => {
     const pull = keep(new Pull({ conflate: true }));
     const push = keep(new Push());
-    push.connect(bound(pull));
+    push.connect(bound(pull, transport));
     for (let i = 0; i < 20; i += 1) await push.send([`${i}`, "value"]);
     await until("the others are replaced", () => pull.stats().droppedConflated === 19);
     await expectTexts(pull, "19", "value");

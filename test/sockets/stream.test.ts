@@ -108,6 +108,14 @@ describe("a plain client", () => {
   });
 });
 
+test("an empty message alone ends a connection, though there is nothing else to do", async () => {
+  const stream = keep(new Stream());
+  const client = await dial(bound(stream));
+  const [id] = await stream.receive(limits);
+  await stream.send([id!, ""]);
+  await until("the end", client.ended, 1000);
+});
+
 test("a Stream that connects is a TCP client: its id is there at once", async () => {
   const accepted: Client[] = [];
   const server = createServer((socket) => accepted.push(follow(socket)));

@@ -98,7 +98,7 @@ describe("a send without room", () => {
     using pull = new Pull({ linger: 0 });
     const sending = push.send("x");
     push.connect(bound(pull));
-    await sending;
+    expect(await sending).toBeUndefined();
     expect(texts(await pull.receive())).toEqual(["x"]);
   });
 });

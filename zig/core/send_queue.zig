@@ -190,8 +190,7 @@ pub const SendQueue = struct {
     /// Bytes in a row that were copied out of a shared block, and where they ended there.
     copied_bytes: u32 = 0,
     copied_end: ?[*]const u8 = null,
-    /// Its segments go to another thread as they are (inproc): nothing in them is borrowed, or shared
-    /// with other queues.
+    /// Its segments go to another thread as they are (inproc): they borrow and share nothing.
     travels: bool = false,
 
     pub fn empty(queue: *const SendQueue) bool {
