@@ -1,6 +1,7 @@
 // One native context per JavaScript thread: its wake-up, its turns, the memory it is lent, and the
 // dispatch of what it reports to the sockets.
 
+import { backendAdvice, readBackend, wantedBackend } from "./backend.ts";
 import { errnoError, zmqError } from "./errors.ts";
 import {
   ARENA_BYTES_DEFAULT,
@@ -11,12 +12,14 @@ import {
   EVENTS_BATCH,
   TICK_EVENTS,
   TICK_MORE,
+  TICK_SOON,
   TICK_STARVED,
 } from "./ffi/abi.generated.ts";
 import { load, type Native } from "./ffi/native.ts";
 import { readCounters, writeAddress, writeProxy, writeSource } from "./ffi/records.ts";
 import type { NetworkAddress } from "./endpoint.ts";
 import type { Ends, ProxyRequest } from "./route.ts";
+import { type Backend, provideBackend } from "./socket_context.ts";
 import { Wake } from "./wake.ts";
 
 /** Milliseconds between two looks at whether a proxy has ended, at the end of the process. */
@@ -75,6 +78,7 @@ export class NativeContext {
   readonly native: Native;
   /** Where the native side leaves what does not fit a return value. */
   readonly record: DataView;
+  readonly backend: Backend;
   /** The memory connections receive into; entries of receive rings are offsets in it. */
   chunk!: Buffer;
   /** Buffers lent for large parts, until their message is taken. */
@@ -89,6 +93,7 @@ export class NativeContext {
   #borrowers = 0;
   #tickScheduled = false;
   #lentMemory = false;
+  #blocking = 0;
   #busyTurns = 0;
   /** Views were handed out to keep since traffic began. */
   #keepsViews = false;
@@ -100,10 +105,11 @@ export class NativeContext {
   constructor() {
     const { native, contextRecord } = load();
     this.native = native;
-    const status = native.context_create(MEMORY_MIB_DEFAULT);
-    if (status < 0) throw contextError(status);
+    const status = native.context_create(MEMORY_MIB_DEFAULT, wantedBackend());
+    if (status < 0) throw errnoError(status, backendAdvice(status));
     const memory = contextRecord(ContextRecord.bytes);
     this.record = new DataView(memory);
+    this.backend = readBackend(this.record);
     this.#words = new Uint32Array(memory);
     this.#lendChunk(ARENA_BYTES_DEFAULT);
     this.#wake = new Wake(native, () => this.#woken());
@@ -156,9 +162,19 @@ export class NativeContext {
   turn(): number {
     // Before the turn: what it receives would have to be copied out of a chunk that goes.
     if (this.#busyTurns === BUSY_TURNS) this.#adaptChunk();
-    const bits = this.native.tick();
+    const bits = this.native.tick(this.#blocking);
     if (bits === 0) return 0;
     return this.#after(bits);
+  }
+
+  /** Turns that `work` takes are followed by calls that block: the event loop is not concerned. */
+  blocking<T>(work: () => T): T {
+    this.#blocking = 1;
+    try {
+      return work();
+    } finally {
+      this.#blocking = 0;
+    }
   }
 
   /**
@@ -191,12 +207,13 @@ export class NativeContext {
       if (!this.#lentMemory) break;
       // What was lent is received into at once: no event will tell of bytes that are there already.
       this.#lentMemory = false;
-      bits = this.native.tick();
+      bits = this.native.tick(this.#blocking);
       if (performance.now() - started > TURN_BUDGET_MS) break;
     }
     // Still lending after all those rounds: the rest of the program first.
     const more = (bits & TICK_MORE) !== 0;
-    if (more || this.#lentMemory || this.native.has_events()) this.#scheduleTick();
+    const soon = (bits & (TICK_MORE | TICK_SOON)) !== 0;
+    if (soon || this.#lentMemory || this.native.has_events()) this.#scheduleTick();
     this.#busyTurns = more ? this.#busyTurns + 1 : 0;
     return bits;
   }
@@ -450,15 +467,6 @@ function allocate(bytes: number): Buffer | undefined {
   }
 }
 
-function contextError(status: number): Error {
-  return errnoError(status, {
-    text: "io_uring is not available",
-    advice:
-      "This version needs Linux 6.1 with io_uring allowed: containers often forbid it " +
-      "(seccomp), and kernel.io_uring_disabled must be 0.",
-  });
-}
-
 const slot = Symbol.for(`monocoque.context:${import.meta.path}`);
 const holder = globalThis as unknown as Record<symbol, NativeContext | undefined>;
 
@@ -470,3 +478,5 @@ holder[slot]?.closeAll();
 export function nativeContext(): NativeContext {
   return (holder[slot] ??= new NativeContext());
 }
+
+provideBackend(() => nativeContext().backend);

@@ -99,7 +99,7 @@ const texts: Record<ErrorCode, readonly [text: string, advice: string]> = {
   ENOMEM: ["Cannot allocate memory", "Close sockets, or lower the high-water marks."],
   ENOSYS: [
     "Function not implemented",
-    "io_uring is needed (Linux 6.1 or later): check that it is not switched off or filtered.",
+    "The kernel does not have it, or a seccomp profile hides it.",
   ],
   ENOTDIR: ["Not a directory", "Every part of the path but the last must be a directory."],
   ENOTSUP: ["Operation not supported", "This socket type cannot do it."],

@@ -16,6 +16,7 @@ export type EventType =
   | "connect"
   | "connect:delay"
   | "connect:retry"
+  | "connect:stop"
   | "close"
   | "disconnect"
   | "handshake"
@@ -47,6 +48,7 @@ const types: Record<number, EventType> = {
   [MonitorEventType.connect_delayed]: "connect:delay",
   [MonitorEventType.connected]: "connect",
   [MonitorEventType.connect_retried]: "connect:retry",
+  [MonitorEventType.connect_stopped]: "connect:stop",
   [MonitorEventType.connect_failed]: "close",
   [MonitorEventType.handshake_succeeded]: "handshake",
   [MonitorEventType.handshake_failed_protocol]: "handshake:error:protocol",

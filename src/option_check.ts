@@ -37,6 +37,10 @@ export function validateOption(type: SocketTypeName, name: string, value: unknow
     if (field === null) return { name: known, kind: "local", field, value: text };
     return { name: known, kind: "bytes", field, bytes: new TextEncoder().encode(text ?? "") };
   }
+  if (kind.type === "set") {
+    if (field === null) throw new Error(`monocoque: ${name} has nowhere to go`);
+    return { name: known, kind: "number", field, value: checkSet(label, value, kind.choices) };
+  }
   if (kind.type === "choice") {
     const index = checkChoice(label, value, kind.choices);
     if (field === null) return { name: known, kind: "local", field, value: kind.choices[index]! };
@@ -92,6 +96,19 @@ function checkChoice(label: string, value: unknown, choices: KindOf<"choice">["c
   if (index >= 0) return index;
   const allowed = choices.map((allow) => JSON.stringify(allow)).join(" or ");
   throw new TypeError(`${label} must be ${allowed}, not ${show(value)}`);
+}
+
+function checkSet(label: string, value: unknown, choices: readonly string[]): number {
+  const allowed = choices.map((allow) => JSON.stringify(allow)).join(", ");
+  const advice = `${label} must be an array of some of ${allowed}, not ${show(value)}`;
+  if (!Array.isArray(value)) throw new TypeError(advice);
+  let bits = 0;
+  for (const chosen of value as unknown[]) {
+    const index = choices.indexOf(chosen as string);
+    if (index < 0) throw new TypeError(`${advice}: ${show(chosen)} is none of them`);
+    bits |= 1 << index;
+  }
+  return bits;
 }
 
 export function checkInteger(label: string, value: unknown, kind: KindOf<"integer">): number {

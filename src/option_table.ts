@@ -11,6 +11,8 @@ export type Kind =
   | { type: "text"; max: number; check?: (text: string) => string | undefined }
   /** The native value is the index. */
   | { type: "choice"; choices: readonly (string | boolean | null)[] }
+  /** The native value has the bit of each index. */
+  | { type: "set"; choices: readonly string[] }
   | { type: "properties"; max: number };
 
 export type Effect = "now" | "next bind or connect";
@@ -46,6 +48,7 @@ const messages = range(0, int, "messages");
 const probe = (max: number, unit: string) => ({ ...range(-1, max, unit), except: 0 });
 const bool = { type: "boolean" } as const;
 const choice = (...choices: (string | boolean | null)[]) => ({ type: "choice", choices }) as const;
+const set = (...choices: string[]) => ({ type: "set", choices }) as const;
 const text = (max: number) => ({ type: "text", max }) as const;
 /** IFNAMSIZ counts the NUL; what a name cannot have is what ip(8) refuses. */
 const device = { type: "text", max: 15, check: interfaceAdvice } as const;
@@ -88,8 +91,18 @@ export const optionTable: { readonly [Name in OptionName]: Readonly<Spec<AllOpti
   linger: row(ms(-1), 30_000, "LINGER", all, now, "linger_ms"),
   reconnectInterval: row(ms(-1), 100, "RECONNECT_IVL", all, now, "reconnect_interval_ms"),
   reconnectMaxInterval: row(ms(0), 0, "RECONNECT_IVL_MAX", all, now, "reconnect_interval_max_ms"),
+  reconnectStop: row(
+    set("connectionRefused", "handshakeFailed", "afterDisconnect"), [], "RECONNECT_STOP", all, now,
+    "reconnect_stop",
+  ),
+  permanentFailure:
+    row(choice("fail", "keep", "retry"), "fail", null, zmtp, now, "permanent_failure"),
   backlog: row(range(0), 100, "BACKLOG", all, next, "backlog"),
   handshakeInterval: row(ms(0), 30_000, "HANDSHAKE_IVL", zmtp, next, "handshake_interval_ms"),
+  heartbeatInterval: row(ms(0), 0, "HEARTBEAT_IVL", zmtp, next, "heartbeat_interval_ms"),
+  heartbeatTimeout: row(ms(-1), -1, "HEARTBEAT_TIMEOUT", zmtp, now, "heartbeat_timeout_ms"),
+  heartbeatTimeToLive:
+    row(range(0, 6_553_599, "ms"), 0, "HEARTBEAT_TTL", zmtp, now, "heartbeat_ttl_ms"),
   connectTimeout: row(ms(0), 0, "CONNECT_TIMEOUT", all, next, "connect_timeout_ms"),
   maxMessageSize: row(bytes, -1, "MAXMSGSIZE", zmtp, next, "message_bytes_max"),
   tcpKeepalive: row(range(-1, 1), -1, "TCP_KEEPALIVE", all, next, "tcp_keepalive"),

@@ -12,7 +12,6 @@ const group = (zmq: string, reason: string, ...names: string[]): Record<string, 
   Object.fromEntries(names.map((name) => [name, { zmq: `ZMQ_${zmq}`, reason }]));
 
 const gssapi = "use curve (GSSAPI needs Kerberos on both ends)";
-const heartbeats = "heartbeats come in a later version; tcpKeepalive finds dead peers today";
 const plain = "security comes in a later version";
 const multicast = "pgm:// and epgm:// are not supported, and udp:// comes in a later version";
 const vmci = "vmci:// is not supported";
@@ -29,9 +28,6 @@ export const unsupportedOptions: Readonly<Record<string, Unsupported>> = {
   ...group("MULTICAST_HOPS", multicast, "multicastHops"),
   ...group("MULTICAST_LOOP", multicast, "multicastLoop"),
   ...group("MULTICAST_MAXTPDU", multicast, "multicastMaxTransportDataUnit"),
-  ...group("HEARTBEAT_IVL", heartbeats, "heartbeatInterval"),
-  ...group("HEARTBEAT_TTL", heartbeats, "heartbeatTimeToLive"),
-  ...group("HEARTBEAT_TIMEOUT", heartbeats, "heartbeatTimeout"),
   ...group("PLAIN_SERVER", plain, "plainServer"),
   ...group("PLAIN_USERNAME", plain, "plainUsername"),
   ...group("PLAIN_PASSWORD", plain, "plainPassword"),
@@ -62,7 +58,6 @@ export const unsupportedOptions: Readonly<Record<string, Unsupported>> = {
   ...group("IPC_FILTER_GID", filter, "ipcFilterGroupId"),
   ...group("ROUTER_RAW", "deprecated in libzmq; use a Stream", "routerRaw"),
   ...group("IPV4ONLY", "deprecated in libzmq; use ipv6", "ipv4only"),
-  ...group("RECONNECT_STOP", "watch events and call disconnect", "reconnectStop"),
   ...group("CONNECT_ROUTING_ID", "use connect(address, { routingId })", "connectRoutingId"),
   ...group("FD", "there is nothing to poll: await receive or send", "fd"),
   ...group("RCVMORE", "a message is received whole", "receiveMore"),

@@ -86,6 +86,7 @@ function fieldOf(name: string): Field {
 /** What the caller changes afterwards is no option that was set. */
 function copyOf(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value);
+  if (Array.isArray(value)) return Object.freeze([...(value as unknown[])]);
   return typeof value === "object" && value !== null ? Object.freeze({ ...value }) : value;
 }
 

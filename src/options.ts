@@ -31,6 +31,12 @@ export interface SocketOptions {
    * ZMQ_RECONNECT_IVL_MAX
    */
   reconnectMaxInterval?: number;
+  /**
+   * When not to connect again: the connection was refused, its handshake failed, or `disconnect` was
+   * called while messages still had to leave. Then the event connect:stop comes. Default none. Now.
+   * ZMQ_RECONNECT_STOP
+   */
+  reconnectStop?: readonly ("connectionRefused" | "handshakeFailed" | "afterDisconnect")[];
   /** Connections that wait to be accepted. Default 100. Next. ZMQ_BACKLOG, listen(2) */
   backlog?: number;
   /** Milliseconds for connect(2); 0 the kernel's limit. Default 0. Next. ZMQ_CONNECT_TIMEOUT */
@@ -153,6 +159,27 @@ export interface RoutingIdOptions {
 
 /** Options of sockets that speak ZMTP, which is all but Stream. */
 export interface ProtocolOptions {
+  /**
+   * Milliseconds between two PINGs on each network connection; 0 none. Default 0. Next.
+   * ZMQ_HEARTBEAT_IVL, RFC 37
+   */
+  heartbeatInterval?: number;
+  /**
+   * Milliseconds after a PING in which a byte has to come, or the connection ends; not while we do
+   * not read. -1 as the interval, 0 no limit. Default -1. Now. ZMQ_HEARTBEAT_TIMEOUT
+   */
+  heartbeatTimeout?: number;
+  /**
+   * Milliseconds after which a peer may end a connection that nothing comes on, told to it by each
+   * PING in tenths of a second, at most 65,500; 0 none. Default 0. Now. ZMQ_HEARTBEAT_TTL
+   */
+  heartbeatTimeToLive?: number;
+  /**
+   * After a handshake that would fail again (another type, version or mechanism, or the peer said so):
+   * fail drops what is queued, and sends fail with EHOSTUNREACH when no other peer is left; keep goes
+   * on queueing for nobody, as libzmq; retry connects again. Default fail. Now. Not in libzmq
+   */
+  permanentFailure?: "fail" | "keep" | "retry";
   /** Milliseconds for a handshake; 0 no limit. Default 30,000. Next. ZMQ_HANDSHAKE_IVL */
   handshakeInterval?: number;
   /**

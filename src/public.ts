@@ -21,8 +21,8 @@ export type {
 export { Proxy, type ProxyCounters, type ProxyStatistics } from "./proxy.ts";
 export type { BatchOptions, Message } from "./receive_queue.ts";
 export type { MessageLike, Sendable } from "./send_queue.ts";
-export { type ConnectOptions, Socket, type SocketStats } from "./socket.ts";
-export { Context, type ContextOptions, context } from "./socket_context.ts";
+export { type ConnectOptions, type PeerStats, Socket, type SocketStats } from "./socket.ts";
+export { type Backend, Context, type ContextOptions, context } from "./socket_context.ts";
 export type { PeerInfo } from "./sockets/addressed.ts";
 export { Dealer } from "./sockets/dealer.ts";
 export { Pair } from "./sockets/pair.ts";

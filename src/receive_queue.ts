@@ -454,9 +454,10 @@ export class ReceiveQueue {
     const core = this.#core;
     core.check();
     if (this.#waits.length > 0) throw busyError("reading");
-    const value = attempt();
-    if (value !== undefined) return value;
-    return core.block(attempt, timeoutOf(options, core.receiveTimeoutMs), INTEREST_READABLE);
+    const timeout = timeoutOf(options, core.receiveTimeoutMs);
+    return this.#context.blocking(
+      () => attempt() ?? core.block(attempt, timeout, INTEREST_READABLE),
+    );
   }
 
   // -- the end ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import {
   Status,
 } from "./ffi/abi.generated.ts";
 import type { SocketCore } from "./socket_core.ts";
+import { readFailure } from "./socket_stats.ts";
 import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 /**
@@ -86,8 +87,13 @@ export class SendQueue {
   #refusal(status: number): Error {
     const { typeName } = this.#core;
     const addressed = typeName === "Router" || typeName === "Stream";
-    const advice = addressed ? addressAdvice.get(status) : undefined;
-    return errnoError(status, { advice });
+    if (addressed || status !== Status.EHOSTUNREACH) {
+      return errnoError(status, { advice: addressed ? addressAdvice.get(status) : undefined });
+    }
+    const advice =
+      `Every connection has ended for good (${readFailure(this.#core.shared)}): connect to a peer that ` +
+      'fits, or set permanentFailure to "retry".';
+    return errnoError(status, { endpoint: this.#core.lastEndpoint, advice });
   }
 
   #queuePart(part: MessageLike, flags: number): number {

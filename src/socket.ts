@@ -16,11 +16,11 @@ import { optionNames } from "./option_table.ts";
 import type { OptionName, SocketOptions, SocketTypeName } from "./options.ts";
 import { type Context, contextOf } from "./socket_context.ts";
 import { SocketCore, typeNumbers } from "./socket_core.ts";
-import type { SocketStats } from "./socket_stats.ts";
+import type { PeerStats, SocketStats } from "./socket_stats.ts";
 import { timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 export type { ConnectOptions } from "./socket_core.ts";
-export type { SocketStats } from "./socket_stats.ts";
+export type { PeerStats, SocketStats } from "./socket_stats.ts";
 
 /** @internal The core of a socket, for the classes of this package. */
 export const coreOf = Symbol("monocoque.core");
@@ -256,6 +256,34 @@ export abstract class Socket {
   /** `close()` at the end of a block: `await using push = new Push();`. Does not wait for linger. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
+  }
+
+  /**
+   * Waits until all queued messages have been handed to the kernel, or inside the process to the peer.
+   * Resolves to the number of those that have not after `timeout` milliseconds (default `linger`): 0
+   * means that `close()` loses nothing on this side. What a peer does with them is its own affair, and
+   * a `send` that still waits for room is not counted. Errors: EAGAIN (closed while waiting), EBADF,
+   * EBUSY, the reason of the signal. Not in libzmq.
+   *
+   * ```ts
+   * const left = await push.drain({ timeout: 1000 });
+   * push.close();
+   * ```
+   */
+  async drain(options?: WaitOptions): Promise<number> {
+    return this[coreOf].drain(options);
+  }
+
+  /**
+   * The connections of the socket, those being made, too: their queues, and what the last heartbeat
+   * took. After `close()` none. Not in libzmq.
+   *
+   * ```ts
+   * for (const { address, roundTripTime } of dealer.peers()) console.log(address, roundTripTime);
+   * ```
+   */
+  peers(): PeerStats[] {
+    return this[coreOf].peers();
   }
 
   /**

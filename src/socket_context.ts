@@ -21,6 +21,16 @@ export interface ContextOptions {
   blocky?: boolean;
 }
 
+/** What carries a thread's sockets. */
+export interface Backend {
+  /** `epoll` where io_uring is missing or forbidden. */
+  name: "io_uring" | "epoll";
+  /** What calls Bun's event loop: the ring's eventfd, Linux AIO, or a thread that only does that. */
+  wake: "eventfd" | "aio" | "thread";
+  /** Why it is not io_uring. */
+  reason: string | undefined;
+}
+
 const SOCKETS_MAX = 65_535;
 
 const socketCount = { type: "integer", min: 1, max: SOCKETS_MAX, unit: "sockets" } as const;
@@ -41,6 +51,13 @@ function checkBoolean(name: string, value: unknown): boolean {
 }
 
 let made = 0;
+let readBackend: () => Backend;
+
+/** @internal From the native side, which is above this file. */
+export function provideBackend(read: () => Backend): void {
+  readBackend = read;
+}
+
 const open = Symbol("monocoque.open");
 const values = Symbol("monocoque.values");
 
@@ -84,6 +101,14 @@ export class Context {
   /** Threads that move the messages of its sockets: none but the one that uses them. ZMQ_IO_THREADS */
   get ioThreads(): number {
     return 0;
+  }
+
+  /**
+   * What carries the sockets of this thread: io_uring, or epoll, and why. MONOCOQUE_BACKEND=epoll
+   * or =io_uring in the environment decides it.
+   */
+  get backend(): Backend {
+    return readBackend();
   }
 
   /** What `maxSockets` can be at most: 65,535. ZMQ_SOCKET_LIMIT */

@@ -13,6 +13,7 @@ import {
 import { busyError, errnoError, ZmqError, zmqError } from "./errors.ts";
 import {
   ADDRESSES_MAX,
+  INTEREST_DRAINED,
   INTEREST_CONNECTED,
   INTEREST_READABLE,
   INTEREST_SUBSCRIBED,
@@ -32,8 +33,8 @@ import type { ReceiveQueue } from "./receive_queue.ts";
 import { type Ends, endsNow, lookUpEnds, type Route, routeTo } from "./route.ts";
 import type { SendQueue } from "./send_queue.ts";
 import { type Context, enter, leave, socketDefaults } from "./socket_context.ts";
-import { readStats, type SocketStats } from "./socket_stats.ts";
-import { timeoutError } from "./wait.ts";
+import { listPeers, type PeerStats, readStats, type SocketStats } from "./socket_stats.ts";
+import { timeoutError, type WaitOptions } from "./wait.ts";
 
 /** What a connect of a Router or a Stream can be told. */
 export interface ConnectOptions {
@@ -115,6 +116,7 @@ export class SocketCore {
   /** Who waits for a connection, or for a subscription. */
   readonly connections: PeerWaits;
   readonly subscriptions: PeerWaits;
+  readonly #drains: PeerWaits;
   closed = false;
   /** A bind or unbind is under way, or a proxy has the native socket. */
   blocked = false;
@@ -144,6 +146,7 @@ export class SocketCore {
     this.values = this.#options.values;
     this.connections = new PeerWaits(context, handle, INTEREST_CONNECTED);
     this.subscriptions = new PeerWaits(context, handle, INTEREST_SUBSCRIBED);
+    this.#drains = new PeerWaits(context, handle, INTEREST_DRAINED);
     this.dispatch = {
       onReady: (interest) => this.#onReady(interest),
       onResolve: (endpoint) => void this.#resolve(endpoint),
@@ -158,6 +161,7 @@ export class SocketCore {
     if (interest & INTEREST_WRITABLE) this.sender?.onWritable();
     if (interest & INTEREST_CONNECTED) this.connections.look();
     if (interest & INTEREST_SUBSCRIBED) this.subscriptions.look();
+    if (interest & INTEREST_DRAINED) this.#drains.look();
   }
 
   get sendTimeoutMs(): number {
@@ -389,6 +393,28 @@ export class SocketCore {
     return readStats(this.shared);
   }
 
+  /** Who the socket is connected to, or tries to. */
+  peers(): PeerStats[] {
+    if (this.closed) return [];
+    return listPeers(this.context, this.handle, (endpoint) => this.endpointText(endpoint));
+  }
+
+  /** Resolves when everything queued has been handed to the kernel, or to how much has not in time. */
+  async drain(options?: WaitOptions): Promise<number> {
+    this.check();
+    const unsent = () => this.context.native.socket_unsent(this.handle);
+    this.context.flush();
+    const timeout = options?.timeout ?? this.values.linger;
+    try {
+      await this.#drains.until(() => unsent() <= 0, { ...options, timeout });
+      return 0;
+    } catch (error) {
+      const late = error instanceof ZmqError && error.code === "EAGAIN" && !this.closed;
+      if (late) return unsent();
+      throw error;
+    }
+  }
+
   /** Keeps the process alive, until `release` or the end of the socket. */
   hold(): void {
     if (this.#held || this.closed) return;
@@ -422,6 +448,7 @@ export class SocketCore {
     this.observer?.close();
     this.connections.close();
     this.subscriptions.close();
+    this.#drains.close();
     this.shared = new DataView(this.shared.buffer.slice(0));
     this.#options.leave(this.shared);
     this.context.remove(this.handle);

@@ -203,7 +203,7 @@ describe("a shared record that the owner has scribbled over", () => {
       native.fill(handle);
       native.copy(handle, wild, new Uint8Array(8), 8);
       native.socket_ready(handle);
-      native.tick();
+      native.tick(0);
     }
     line[Symbol.dispose]();
   });
@@ -216,7 +216,7 @@ describe("a shared record that the owner has scribbled over", () => {
     native.fill(handle);
     words.fill(0xffffffff, SharedRecord.entries.offset / 4);
     for (let i = 0; i < 100; i += 1) native.copy(handle, i, new Uint8Array(EntryRecord.bytes), 16);
-    native.tick();
+    native.tick(0);
     line[Symbol.dispose]();
   });
 

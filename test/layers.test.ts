@@ -26,7 +26,7 @@ const rows = [
   ["ffi/abi.generated.ts", "ffi/embedded.ts", "ffi/shared_object.d.ts"],
   ["ffi/records.ts", "ffi/library.ts"],
   ["ffi/native.ts"],
-  ["wake.ts", "wait.ts", "steps.ts"],
+  ["backend.ts", "wake.ts", "wait.ts", "steps.ts"],
   ["context.ts"],
   ["peer_waits.ts", "option_values.ts", "socket_stats.ts"],
   // The queues and the core of a socket know each other by type only.

@@ -86,6 +86,7 @@ describe("the table of options", () => {
     const theirs = readFileSync(join(root, "node_modules/zeromq/lib/index.d.ts"), "utf8");
     const ours = names.filter((name) => !new RegExp(`^ +${name}: `, "m").test(theirs));
     expect(ours.filter((name) => optionTable[name].zmq === null)).toEqual([
+      "permanentFailure",
       "concurrency",
       "detached",
       "subscriptionsMax",

@@ -11,6 +11,7 @@ const assert = std.debug.assert;
 
 const constants = @import("constants.zig");
 const contexts = @import("context.zig");
+const io = @import("io/io.zig");
 const monitor = @import("core/monitor.zig");
 const options = @import("options.zig");
 const proxies = @import("proxy.zig");
@@ -54,12 +55,14 @@ pub const interest_readable: u32 = 1;
 pub const interest_writable: u32 = 2;
 pub const interest_connected: u32 = 4;
 pub const interest_subscribed: u32 = 8;
-pub const interest_all: u32 = 15;
+pub const interest_drained: u32 = 16;
+pub const interest_all: u32 = 31;
 
 /// Bits that `tick` and `wait` return.
 pub const tick_more: u32 = 1;
 pub const tick_events: u32 = 2;
 pub const tick_starved: u32 = 4;
+pub const tick_soon: u32 = 8;
 
 pub const entry_more = receive_ring.flag_more;
 pub const entry_arena = receive_ring.flag_arena;
@@ -73,8 +76,12 @@ pub const gather_bytes_min: u32 = constants.gather_bytes_min;
 
 pub const addresses_max = 8;
 pub const events_batch = 64;
+pub const peers_batch = 32;
 
 pub const EventKind = contexts.Event.Kind;
+pub const Backend = io.Kind;
+pub const BackendWake = io.Wake;
+pub const BackendStep = io.Refusal.Step;
 pub const MonitorEventType = monitor.EventType;
 pub const Reason = monitor.Reason;
 
@@ -124,6 +131,17 @@ pub const PeerRecord = extern struct {
     text: [128]u8 = @splat(0),
 };
 
+/// What there is, and why it is not io_uring.
+pub const BackendRecord = extern struct {
+    /// A Backend.
+    kind: u32 = 0,
+    /// A BackendWake.
+    wake: u32 = 0,
+    /// A BackendStep: what io_uring failed at.
+    refused_step: u32 = 0,
+    refused_errno: u32 = 0,
+};
+
 pub const ContextStats = extern struct {
     system_calls: u64 = 0,
     receives: u64 = 0,
@@ -161,17 +179,21 @@ pub const ContextRecord = extern struct {
     events: [events_batch]contexts.Event = @splat(.{}),
     monitor_event: monitor.Event = .{},
     stats: ContextStats = .{},
+    backend: BackendRecord = .{},
     proxy: proxies.Statistics = .{},
+    peers: [peers_batch]contexts.PeerStats = @splat(.{}),
 };
 
 pub const records = .{
     .Address = AddressRecord,
+    .Backend = BackendRecord,
     .Connect = ConnectRecord,
     .Context = ContextRecord,
     .ContextStats = ContextStats,
     .Event = contexts.Event,
     .MonitorEvent = monitor.Event,
     .Peer = PeerRecord,
+    .PeerStats = contexts.PeerStats,
     .Entry = receive_ring.Entry,
     .Cursor = receive_ring.Cursor,
     .Socket = sockets.Record,
@@ -182,6 +204,9 @@ pub const records = .{
 };
 
 pub const enums = .{
+    .Backend = Backend,
+    .BackendWake = BackendWake,
+    .BackendStep = BackendStep,
     .Status = Status,
     .SocketType = sockets.Type,
     .EventKind = EventKind,
@@ -198,9 +223,11 @@ pub const numbers = .{
     .INTEREST_WRITABLE = interest_writable,
     .INTEREST_CONNECTED = interest_connected,
     .INTEREST_SUBSCRIBED = interest_subscribed,
+    .INTEREST_DRAINED = interest_drained,
     .TICK_MORE = tick_more,
     .TICK_EVENTS = tick_events,
     .TICK_STARVED = tick_starved,
+    .TICK_SOON = tick_soon,
     .ENTRY_MORE = entry_more,
     .ENTRY_ARENA = entry_arena,
     .ENTRY_LENT = entry_lent,
@@ -211,6 +238,7 @@ pub const numbers = .{
     .GATHER_BYTES_MIN = gather_bytes_min,
     .ADDRESSES_MAX = @as(u32, addresses_max),
     .EVENTS_BATCH = @as(u32, events_batch),
+    .PEERS_BATCH = @as(u32, peers_batch),
 };
 
 const Bytes = ?[*]u8;
@@ -220,8 +248,8 @@ const Bytes = ?[*]u8;
 pub const functions = .{
     // First call: anything else may have another shape in another build.
     .fingerprint = fn () callconv(.c) u32,
-    // Makes this thread's context.
-    .context_create = fn (memory_mib: u32) callconv(.c) i32,
+    // Makes this thread's context. `backend` is a Backend.
+    .context_create = fn (memory_mib: u32, backend: u32) callconv(.c) i32,
     .context_destroy = fn () callconv(.c) void,
     .context_record = fn () callconv(.c) ?*ContextRecord,
     .context_stats = fn () callconv(.c) void,
@@ -234,7 +262,8 @@ pub const functions = .{
     .arena_lend = fn (chunk: Bytes, bytes: u32) callconv(.c) i32,
     // Whether views into the chunk are about: then what is used of it is not written again.
     .arena_viewed = fn (viewed: u32) callconv(.c) void,
-    .tick = fn () callconv(.c) u32,
+    // Blocking: other calls follow before the event loop goes on. If none does, TICK_SOON counts.
+    .tick = fn (blocking: u32) callconv(.c) u32,
     // 1: this thread has something for itself now: a turn is due.
     .flush = fn () callconv(.c) u32,
     .wait = fn (timeout_ms: i32) callconv(.c) u32,
@@ -251,6 +280,10 @@ pub const functions = .{
     .socket_connect = fn (socket: u32, named: u32) callconv(.c) i32,
     .socket_disconnect = fn (socket: u32, endpoint: u32, linger_ms: i32) callconv(.c) i32,
     .socket_connections = fn (socket: u32, endpoint: u32) callconv(.c) i32,
+    // Messages that have not been handed to the kernel.
+    .socket_unsent = fn (socket: u32) callconv(.c) i32,
+    // How many peers there are; leaves those behind the first `skipped` in the record.
+    .socket_peers = fn (socket: u32, skipped: u32) callconv(.c) i32,
     .socket_limits_changed = fn (socket: u32) callconv(.c) i32,
     // Who goes by this routing id at the moment.
     .socket_peer = fn (socket: u32, routing_id: Bytes, bytes: u32) callconv(.c) i32,

@@ -16,16 +16,17 @@ const options = @import("options.zig");
 const proxies = @import("proxy.zig");
 const sockets = @import("socket/socket.zig");
 const Status = abi.Status;
-const Uring = @import("io/uring.zig").Uring;
+const Backend = @import("io/backend.zig").Backend;
 const constants = @import("constants.zig");
 
-const Context = contexts.ContextType(Uring);
-const Proxy = proxies.ProxyType(Uring);
+const Context = contexts.ContextType(Backend);
+const Proxy = proxies.ProxyType(Backend);
 const allocator = std.heap.c_allocator;
 
 /// A thread's context with what only the way in and out of it needs.
 const Owner = struct {
-    uring: Uring,
+    wanted: abi.Backend,
+    io: Backend,
     context: Context,
     record: abi.ContextRecord = .{},
     ticks: u64 = 0,
@@ -64,7 +65,7 @@ fn destroy(owner: *Owner) void {
     for (owner.proxies.items) |proxy| if (proxy) |it| it.destroy();
     owner.proxies.deinit(allocator);
     owner.context.deinit();
-    owner.uring.deinit();
+    owner.io.deinit();
     allocator.destroy(owner);
 }
 
@@ -108,18 +109,26 @@ pub fn fingerprint() callconv(.c) u32 {
     return abi_fingerprint.value;
 }
 
-pub fn context_create(memory_mib: u32) callconv(.c) i32 {
+pub fn context_create(memory_mib: u32, backend: u32) callconv(.c) i32 {
+    const wanted = std.enums.fromInt(abi.Backend, backend) orelse return invalid;
     if (current != null) return @intFromEnum(Status.OK);
     if (!thread_key_ready()) return @intFromEnum(Status.ENOMEM);
     const owner = allocator.create(Owner) catch return @intFromEnum(Status.ENOMEM);
-    owner.* = .{ .uring = undefined, .context = undefined };
-    owner.uring.init() catch |failure| {
-        allocator.destroy(owner);
+    owner.* = .{ .wanted = wanted, .io = undefined, .context = undefined };
+    owner.io.init(allocator, wanted) catch |failure| {
+        defer allocator.destroy(owner);
+        if (failure == error.Unsupported) return -@as(i32, owner.io.refusal.errno);
         return status(failure);
     };
-    const seed = owner.uring.now_ns() ^ @intFromPtr(owner);
+    owner.record.backend = .{
+        .kind = @intFromEnum(owner.io.kind()),
+        .wake = @intFromEnum(owner.io.wake_kind()),
+        .refused_step = @intFromEnum(owner.io.refusal.step),
+        .refused_errno = owner.io.refusal.errno,
+    };
+    const seed = owner.io.now_ns() ^ @intFromPtr(owner);
     const memory_bytes = @as(u64, memory_mib) * 1024 * 1024;
-    owner.context.init(allocator, &owner.uring, memory_bytes, seed);
+    owner.context.init(allocator, &owner.io, memory_bytes, seed);
     if (std.c.pthread_setspecific(thread_key, owner) != 0) {
         destroy(owner);
         return @intFromEnum(Status.ENOMEM);
@@ -143,7 +152,7 @@ pub fn context_record() callconv(.c) ?*abi.ContextRecord {
 pub fn context_stats() callconv(.c) void {
     const owner = current orelse return;
     const context = &owner.context;
-    const counters = &owner.uring.counters;
+    const counters = &owner.io.counters;
     const slabs = &context.resources.slabs;
     owner.record.stats = .{
         .system_calls = counters.system_calls,
@@ -170,17 +179,17 @@ pub fn context_stats() callconv(.c) void {
 
 pub fn wake_descriptor() callconv(.c) i32 {
     const owner = current orelse return bad_handle;
-    return owner.uring.wake_fd();
+    return owner.io.wake_fd();
 }
 
 pub fn wake_duplicate() callconv(.c) i32 {
     const owner = current orelse return bad_handle;
-    return owner.uring.wake_duplicate() catch |failure| status(failure);
+    return owner.io.wake_duplicate() catch |failure| status(failure);
 }
 
 pub fn wake_drain() callconv(.c) void {
     const owner = current orelse return;
-    owner.uring.wake_drain();
+    owner.io.wake_drain();
 }
 
 pub fn arena_lend(chunk: ?[*]u8, bytes: u32) callconv(.c) i32 {
@@ -195,10 +204,10 @@ pub fn arena_viewed(viewed: u32) callconv(.c) void {
     owner.context.resources.arena.viewed = viewed != 0;
 }
 
-pub fn tick() callconv(.c) u32 {
+pub fn tick(blocking: u32) callconv(.c) u32 {
     const owner = current orelse return 0;
     owner.ticks += 1;
-    return @bitCast(owner.context.tick());
+    return @bitCast(owner.context.turn(if (blocking != 0) .call else .event_loop));
 }
 
 pub fn flush() callconv(.c) u32 {
@@ -373,6 +382,18 @@ pub fn socket_connections(socket: u32, endpoint: u32) callconv(.c) i32 {
     const slot = owner.context.get(socket) orelse return bad_handle;
     const count = owner.context.connections(slot, endpoint);
     return @intCast(count orelse return @intFromEnum(Status.ENOENT));
+}
+
+pub fn socket_unsent(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    return std.math.lossyCast(i32, owner.context.unsent(slot));
+}
+
+pub fn socket_peers(socket: u32, skipped: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    return @intCast(owner.context.peers(slot, skipped, &owner.record.peers));
 }
 
 /// High-water marks were set: they count for the peers that are there, too.
@@ -553,9 +574,9 @@ pub fn proxy_create(memory_mib: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const memory_bytes = @as(u64, memory_mib) * 1024 * 1024;
     owner.proxies.ensureUnusedCapacity(allocator, 1) catch |failure| return status(failure);
-    const wake = owner.uring.wake_duplicate() catch |failure| return status(failure);
-    const proxy = Proxy.create(allocator, wake, memory_bytes) catch |failure| {
-        owner.uring.close(wake);
+    const wake = owner.io.wake_duplicate() catch |failure| return status(failure);
+    const proxy = Proxy.create(allocator, owner.wanted, wake, memory_bytes) catch |failure| {
+        owner.io.close(wake);
         return status(failure);
     };
     owner.proxies.appendAssumeCapacity(proxy);

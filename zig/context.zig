@@ -65,9 +65,12 @@ pub const Status = packed struct(u32) {
     events: bool = false,
     /// Nothing can be received until the owner lends another chunk or takes messages.
     starved: bool = false,
-    _: u29 = 0,
+    /// Take a turn before the event loop sleeps: nothing would wake it.
+    soon: bool = false,
+    _: u28 = 0,
 };
 
+pub const PeerStats = endpoints.PeerStats;
 pub const ConnectOptions = endpoints.ConnectOptions;
 pub const ConnectError = endpoints.ConnectError;
 pub const BindError = endpoints.BindError;
@@ -151,6 +154,10 @@ pub fn ContextType(comptime IO: type) type {
         // -- the turn ---------------------------------------------------------------------------
 
         pub fn tick(context: *Context) Status {
+            return context.turn(if (context.signalled) .call else .event_loop);
+        }
+
+        pub fn turn(context: *Context, next: io_module.Next) Status {
             context.io.begin();
             context.dispatch_completions();
             // A thread that talks to itself receives in this turn what it sent before.
@@ -166,14 +173,15 @@ pub fn ContextType(comptime IO: type) type {
             inproc.take_mail(context);
             context.io.set_deadline(context.timers.nearest_ns()) catch {
                 // No room for the request now: the turn is taken again.
-                _ = context.io.finish();
+                _ = context.io.finish(.call);
                 return context.status(true);
             };
-            const may_sleep = context.io.finish();
             const receiving = !context.readable.empty() and !context.starved;
             // What was received in this turn may have been used up in it.
             const resumed = !context.resources.resumed.empty();
-            return context.status(!may_sleep or receiving or resumed or context.has_mail());
+            const more = receiving or resumed or context.has_mail();
+            const quiet = context.io.finish(if (more) .call else next);
+            return context.status(more or !quiet);
         }
 
         fn status(context: *Context, more: bool) Status {
@@ -181,6 +189,7 @@ pub fn ContextType(comptime IO: type) type {
                 .more = more,
                 .events = context.has_events(),
                 .starved = context.starved,
+                .soon = !more and !context.io.signals(),
             };
         }
 
@@ -198,16 +207,17 @@ pub fn ContextType(comptime IO: type) type {
                 };
                 context.sleep(longest);
             }
-            return context.tick();
+            return context.turn(.call);
         }
 
         fn sleep(context: *Context, timeout_ns: ?u64) void {
             if (context.mailbox.used() or context.signalled) {
                 // Other threads signal the eventfd, which the ring does not look at.
-                if (context.io.finish() and !context.has_mail()) context.io.sleep(timeout_ns);
+                const quiet = context.io.finish(.call);
+                if (quiet and !context.has_mail()) context.io.sleep(timeout_ns);
             } else {
                 context.io.wait(timeout_ns);
-                _ = context.io.finish();
+                _ = context.io.finish(.call);
             }
         }
 
@@ -262,7 +272,7 @@ pub fn ContextType(comptime IO: type) type {
             while (context.timers.pop_due(now_ns)) |timer| switch (timer.kind) {
                 .session => {
                     const session = context.session_table.get(timer.handle).?;
-                    context.on_session_timer(session);
+                    context.on_session_timer(session, now_ns);
                 },
                 .linger => context.abandon(context.slots.get(timer.handle).?),
                 .session_linger => context.destroy(context.session_table.get(timer.handle).?),
@@ -334,11 +344,15 @@ pub fn ContextType(comptime IO: type) type {
             if (outcome.established) context.on_established(slot, session);
             if (outcome.received) slot.socket.pipe_readable(&session.pipe);
             if (outcome.writable) slot.socket.pipe_writable(&session.pipe);
+            if (outcome.drained) slot.socket.occurred(.{ .drained = true });
+            if (outcome.deadline) context.arm_heartbeat(session);
             if (outcome.buffer_wanted and !session.request_link.linked()) {
                 context.requests.push_back(session);
             }
             if (outcome.ended) |reason| return context.on_ended(slot, session, reason, outcome);
-            if (session.closing and session.pipe.send.empty()) return context.finish(session);
+            if (session.closing and !session.shut and session.pipe.send.empty()) {
+                return context.finish(session);
+            }
             if (session.wants_receive() and !session.readable_link.linked()) {
                 context.readable.push_back(session);
             }
@@ -352,7 +366,10 @@ pub fn ContextType(comptime IO: type) type {
 
         fn on_established(context: *Context, slot: *Slot, session: *Session) void {
             context.disarm(&session.timer);
+            session.start_heartbeat();
+            context.arm_heartbeat(session);
             slot.socket.record.connections += 1;
+            slot.socket.record.failure = 0;
             const pipe = &session.pipe;
             if (!session.closing) {
                 if (!pipe.socket_link.linked()) slot.socket.attach(pipe);
@@ -389,6 +406,7 @@ pub fn ContextType(comptime IO: type) type {
                 },
                 .active => {
                     socket.record.connections -= 1;
+                    if (reason == .heartbeat_timeout) socket.record.heartbeats_failed += 1;
                     if (reason.of_pattern()) {
                         socket.record.peers_refused += 1;
                         context.record(slot, session, .handshake_failed_other, reason, 0);
@@ -400,11 +418,9 @@ pub fn ContextType(comptime IO: type) type {
             if (session.kind == .accepted) return context.orphan(slot, session);
             if (session.closing and session.pipe.send.empty()) return context.finish(session);
             if (session.options.immediate != 0) socket.detach(&session.pipe);
-            const ms = session.next_attempt_ms(&context.prng) orelse {
-                // Nothing may be queued for it any more, as for a peer that had connected to us.
-                session.state = .ended;
-                return context.orphan(slot, session);
-            };
+            const stops = endpoints.stops(session, outcome.phase, reason);
+            const next_ms = if (stops) null else session.next_attempt_ms(&context.prng);
+            const ms = next_ms orelse return endpoints.stop(context, slot, session, reason);
             session.state = .backoff;
             context.arm(&session.timer, ms);
             context.record(slot, session, .connect_retried, reason, ms);
@@ -419,12 +435,16 @@ pub fn ContextType(comptime IO: type) type {
         }
 
         /// A session that gets no other connection lives until its last message is read.
-        fn orphan(context: *Context, slot: *Slot, session: *Session) void {
+        pub fn orphan(context: *Context, slot: *Slot, session: *Session) void {
             const pipe = &session.pipe;
             if (slot.closing or !pipe.socket_link.linked() or pipe.receive.messages == 0) {
                 return context.destroy(session);
             }
             slot.socket.orphan(pipe);
+            if (pipe.send.writing) slot.socket.cut_sending(pipe);
+            const dropped = pipe.send.clear(&context.resources.slabs);
+            slot.socket.record.dropped_disconnect += dropped;
+            slot.socket.occurred(.{ .drained = true });
         }
 
         fn count_lost(_: *Context, slot: *Slot, session: *Session) void {
@@ -432,14 +452,26 @@ pub fn ContextType(comptime IO: type) type {
             session.pipe.lost = 0;
         }
 
-        fn on_session_timer(context: *Context, session: *Session) void {
+        fn on_session_timer(context: *Context, session: *Session, now_ns: u64) void {
             switch (session.state) {
-                .connecting, .proxying, .handshaking => {
-                    context.apply(session, session.timed_out());
-                },
+                .connecting => context.connecting(session, session.timed_out()),
+                .proxying, .handshaking => context.apply(session, session.timed_out()),
                 .backoff => context.attempt(session),
-                .idle, .resolving, .active, .ended => {},
+                .active => context.apply(session, session.on_heartbeat(now_ns)),
+                .idle, .resolving, .ended => {},
             }
+        }
+
+        /// A timer that is armed too early is left alone: it costs one empty look.
+        fn arm_heartbeat(context: *Context, session: *Session) void {
+            if (session.state != .active) return;
+            const deadline_ns = session.heartbeat.nearest_ns() orelse return;
+            const timer = &session.timer;
+            if (timer.node.armed()) {
+                if (context.timers.deadline(timer) <= deadline_ns) return;
+                context.timers.remove(timer);
+            }
+            context.timers.insert(timer, deadline_ns);
         }
 
         /// Begins a connection attempt: with the addresses in hand, or by asking for a name's.
@@ -490,6 +522,15 @@ pub fn ContextType(comptime IO: type) type {
 
         /// A closing session has sent everything.
         pub fn finish(context: *Context, session: *Session) void {
+            if (!session.closes_gently()) return context.finish_now(session);
+            session.shut = true;
+            context.io.end_sending(session.fd);
+            // What still comes is dropped as it comes, up to the end.
+            session.pipe.receive_full = false;
+            context.apply(session, session.resume_receiving());
+        }
+
+        pub fn finish_now(context: *Context, session: *Session) void {
             session.discard_received();
             context.destroy(session);
         }
@@ -514,6 +555,7 @@ pub fn ContextType(comptime IO: type) type {
                 slot.socket.record.dropped_linger += dropped;
             } else slot.socket.record.dropped_disconnect += dropped;
             slot.sessions.remove(session);
+            slot.socket.occurred(.{ .drained = true });
             context.session_table.remove(session.handle);
             if (slot.closing and slot.sessions.empty()) context.free_slot(slot);
         }
@@ -596,7 +638,10 @@ pub fn ContextType(comptime IO: type) type {
             session.closing = true;
             context.slots.get(session.socket).?.socket.detach(&session.pipe);
             session.pipe.receive.clear(&context.resources);
-            if (session.pipe.send.empty()) return context.finish(session);
+            if (session.pipe.send.empty()) {
+                if (linger_ms == 0) return context.finish_now(session);
+                return context.finish(session);
+            }
             if (linger_ms == 0 or session.state == .ended) context.destroy(session);
         }
 
@@ -613,6 +658,8 @@ pub fn ContextType(comptime IO: type) type {
         pub const release = endpoints.release;
         pub const limits_changed = endpoints.limits_changed;
         pub const connections = endpoints.connections;
+        pub const unsent = endpoints.unsent;
+        pub const peers = endpoints.peers;
         pub const accepted = endpoints.accepted;
         pub const retry_accept = endpoints.retry_accept;
         pub const close_listener = endpoints.close_listener;
@@ -643,10 +690,14 @@ pub fn ContextType(comptime IO: type) type {
                 if (failure != error.WouldBlock) return failure;
                 // The kernel may take what is queued: a burst needs no wait for that. A reader in
                 // another thread may have told of what it has read.
-                if (context.resources.dirty.empty() and !context.has_mail()) return failure;
+                if (context.resources.dirty.empty() and !context.has_mail()) {
+                    return endpoints.refusal(slot);
+                }
                 context.release_borrowed();
                 inproc.take_mail(context);
-                return slot.socket.send(part, more, borrow);
+                slot.socket.send(part, more, borrow) catch |again| {
+                    return if (again == error.WouldBlock) endpoints.refusal(slot) else again;
+                };
             };
             if (context.resources.dirty_bytes >= constants.flush_bytes) context.release_borrowed();
         }

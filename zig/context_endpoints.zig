@@ -8,6 +8,7 @@ const Address = @import("io/address.zig").Address;
 const inproc = @import("context_inproc.zig");
 const io_module = @import("io/io.zig");
 const Listener = @import("net/listener.zig").Listener;
+const Reason = @import("core/monitor.zig").Reason;
 const socks = @import("net/socks.zig");
 
 /// What a connection is given besides its address.
@@ -162,9 +163,11 @@ pub fn release(context: anytype, slot: anytype, session: anytype, linger_ms: i32
     slot.socket.detach(&session.pipe);
     session.closing = true;
     session.pipe.receive.clear(&context.resources);
-    if (session.pipe.send.empty()) return context.finish(session);
+    const empty = session.pipe.send.empty();
+    if (linger_ms == 0 and empty) return context.finish_now(session);
     if (linger_ms == 0 or session.state == .ended) return context.destroy(session);
     if (linger_ms > 0) context.arm(&session.linger, @intCast(linger_ms));
+    if (empty) context.finish(session);
 }
 
 /// Other high-water marks: they count for the peers that are there, too. A lowered one
@@ -202,6 +205,107 @@ pub fn connections(context: anytype, slot: anytype, endpoint: u32) ?u32 {
         if (session.endpoint == endpoint and session.state == .active) count += 1;
     }
     return count;
+}
+
+/// Messages of all peers, also of those let go, that have not been handed to the kernel, or to the
+/// peer inside the process.
+pub fn unsent(_: anytype, slot: anytype) u32 {
+    var count: u32 = 0;
+    var next = slot.sessions.first();
+    while (next) |session| : (next = slot.sessions.next(session)) {
+        count +|= session.pipe.send.messages;
+    }
+    return count;
+}
+
+/// What is known of one connection.
+pub const PeerStats = extern struct {
+    /// As events name it.
+    connection: u32 = 0,
+    /// The listener or the connecting session that it belongs to.
+    endpoint: u32 = 0,
+    /// 1: a handshake was done and the connection is there.
+    connected: u32 = 0,
+    /// What the answer to the last PING took, microseconds; 0: there was none.
+    round_trip_us: u32 = 0,
+    /// Messages in its queues.
+    send_messages: u32 = 0,
+    receive_messages: u32 = 0,
+    /// Bytes that the kernel has not taken.
+    send_bytes: u64 = 0,
+};
+
+/// Fills `into` with the connections and connects behind the first `skipped`; returns how many
+/// there are.
+pub fn peers(_: anytype, slot: anytype, skipped: u32, into: []PeerStats) u32 {
+    var index: u32 = 0;
+    var next = slot.sessions.first();
+    while (next) |session| : (next = slot.sessions.next(session)) {
+        if (session.closing or session.state == .ended) continue;
+        defer index += 1;
+        if (index < skipped or index - skipped >= into.len) continue;
+        const pipe = &session.pipe;
+        into[index - skipped] = .{
+            .connection = session.handle,
+            .endpoint = session.endpoint,
+            .connected = @intFromBool(session.state == .active),
+            .round_trip_us = session.heartbeat.round_trip_us,
+            .send_messages = pipe.send.messages,
+            .receive_messages = pipe.receive.messages,
+            .send_bytes = pipe.send.bytes,
+        };
+    }
+    return index;
+}
+
+const stop_refused = 1;
+const stop_handshake = 2;
+const stop_disconnected = 4;
+
+const failure_keep = 1;
+const failure_retry = 2;
+
+/// Whether an attempt that ended so is the last.
+pub fn stops(session: anytype, phase: anytype, reason: Reason) bool {
+    const options = session.options;
+    const conditions = options.reconnect_stop;
+    if (session.closing and conditions & stop_disconnected != 0) return true;
+    return switch (phase) {
+        .connecting => conditions & stop_refused != 0 and reason == .connection_refused,
+        .handshaking => conditions & stop_handshake != 0 or
+            (reason.permanent() and options.permanent_failure != failure_retry),
+        .none, .active => false,
+    };
+}
+
+/// There will be no further attempt. Nothing may be queued for it any more, as for a peer that had
+/// connected to us; unless that is asked for, as libzmq does it.
+pub fn stop(context: anytype, slot: anytype, session: anytype, reason: Reason) void {
+    const socket = &slot.socket;
+    context.record(slot, session, .connect_stopped, reason, 0);
+    const permanent = reason.permanent();
+    if (permanent and socket.options.permanent_failure == failure_keep and !session.closing) return;
+    // Never to connect again is no failure: whoever asked for it connects by hand.
+    if (permanent or socket.options.reconnect_stop != 0) {
+        socket.record.failure = @intFromEnum(reason);
+    }
+    session.state = .ended;
+    // A closing socket may go with its last session, and nobody waits for it.
+    if (slot.closing) return context.orphan(slot, session);
+    context.orphan(slot, session);
+    // Whoever waits is told that it is in vain.
+    socket.occurred(.{ .writable = true, .connected = true });
+}
+
+/// Why there is no room: every peer is full or still to come, or the last one has been refused for
+/// good.
+pub fn refusal(slot: anytype) error{ WouldBlock, Unroutable } {
+    if (slot.socket.record.failure == 0 or !slot.listeners.empty()) return error.WouldBlock;
+    var next = slot.sessions.first();
+    while (next) |session| : (next = slot.sessions.next(session)) {
+        if (session.state != .ended and !session.closing) return error.WouldBlock;
+    }
+    return error.Unroutable;
 }
 
 pub fn accepted(context: anytype, completion: io_module.Completion) void {

@@ -1,33 +1,35 @@
-//! Two threads with a context each, on the real ring and asleep in it between messages: a wake-up
+//! Two threads with a context each, on the kernel and asleep in it between messages: a wake-up
 //! that is lost shows as a sleep that only its limit ends.
 
 const std = @import("std");
 const testing = std.testing;
 
 const contexts = @import("context.zig");
-const Uring = @import("io/uring.zig").Uring;
-const Context = contexts.ContextType(Uring);
+const Backend = @import("io/backend.zig").Backend;
+const Context = contexts.ContextType(Backend);
 const inproc = @import("net/inproc.zig");
 const receive_ring = @import("core/receive_ring.zig");
 const shared_blocks = @import("stdx/shared_blocks.zig");
 const sockets = @import("socket/socket.zig");
+const variants = @import("io/variants.zig");
+const Variant = variants.Variant;
 
 const sleep_ns_max = 5 * std.time.ns_per_s;
 
 /// A thread's context. Memory is not `testing.allocator`'s: that looks at one thread.
 const Party = struct {
-    uring: Uring = undefined,
+    backend: Backend = undefined,
     context: Context = undefined,
     chunk: [64 * 1024]u8 = undefined,
     socket: u32 = 0,
 
     const allocator = std.heap.smp_allocator;
 
-    fn create(socket_type: sockets.Type) !*Party {
+    fn create(variant: Variant, socket_type: sockets.Type) !*Party {
         const party = try allocator.create(Party);
         party.* = .{};
-        try party.uring.init();
-        party.context.init(allocator, &party.uring, 1 << 30, 1);
+        try variant.init(&party.backend, allocator);
+        party.context.init(allocator, &party.backend, 1 << 30, 1);
         try party.context.lend_arena(&party.chunk);
         party.socket = try party.context.open(socket_type);
         return party;
@@ -35,15 +37,15 @@ const Party = struct {
 
     fn destroy(party: *Party) void {
         party.context.deinit();
-        party.uring.deinit();
+        party.backend.deinit();
         allocator.destroy(party);
     }
 
     fn sleep(party: *Party) !void {
-        const before_ns = party.uring.now_ns();
+        const before_ns = party.backend.now_ns();
         _ = party.context.wait(sleep_ns_max);
         while (party.context.next_event()) |_| {}
-        if (party.uring.now_ns() - before_ns >= sleep_ns_max) return error.WakeUpLost;
+        if (party.backend.now_ns() - before_ns >= sleep_ns_max) return error.WakeUpLost;
     }
 
     fn send(party: *Party, part: []const u8) !void {
@@ -78,8 +80,8 @@ const Party = struct {
 const numbers = 200_000;
 const round_trips = 5000;
 
-fn push_numbers() !void {
-    const party = try Party.create(.push);
+fn push_numbers(variant: Variant) !void {
+    const party = try Party.create(variant, .push);
     defer party.destroy();
     _ = try party.context.connect_inproc(party.socket, "context test: numbers", "");
     var bytes: [4]u8 = undefined;
@@ -89,8 +91,8 @@ fn push_numbers() !void {
     }
 }
 
-fn answer() !void {
-    const party = try Party.create(.rep);
+fn answer(variant: Variant) !void {
+    const party = try Party.create(variant, .rep);
     defer party.destroy();
     _ = try party.context.bind_inproc(party.socket, "context test: bounce");
     var bytes: [4]u8 = undefined;
@@ -101,16 +103,20 @@ fn answer() !void {
     }
 }
 
-fn run(comptime function: anytype, outcome: *anyerror!void) void {
-    outcome.* = function();
+fn run(comptime function: anytype, variant: Variant, outcome: *anyerror!void) void {
+    outcome.* = function(variant);
 }
 
 test "a stream between two contexts that sleep: nothing is lost, and nobody sleeps too long" {
+    try variants.each(stream);
+}
+
+fn stream(variant: Variant) anyerror!void {
     const bytes_before = shared_blocks.live();
     var outcome: anyerror!void = {};
-    const sender = try std.Thread.spawn(.{}, run, .{ push_numbers, &outcome });
+    const sender = try std.Thread.spawn(.{}, run, .{ push_numbers, variant, &outcome });
     {
-        const party = try Party.create(.pull);
+        const party = try Party.create(variant, .pull);
         defer party.destroy();
         _ = try party.context.bind_inproc(party.socket, "context test: numbers");
         var bytes: [4]u8 = undefined;
@@ -125,11 +131,15 @@ test "a stream between two contexts that sleep: nothing is lost, and nobody slee
 }
 
 test "requests and replies between two contexts that sleep for each: none waits for its limit" {
+    try variants.each(round_trip);
+}
+
+fn round_trip(variant: Variant) anyerror!void {
     const links_before = inproc.live();
     var outcome: anyerror!void = {};
-    const other = try std.Thread.spawn(.{}, run, .{ answer, &outcome });
+    const other = try std.Thread.spawn(.{}, run, .{ answer, variant, &outcome });
     {
-        const party = try Party.create(.req);
+        const party = try Party.create(variant, .req);
         defer party.destroy();
         _ = try party.context.connect_inproc(party.socket, "context test: bounce", "");
         var bytes: [4]u8 = undefined;

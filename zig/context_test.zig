@@ -5,20 +5,22 @@ const testing = std.testing;
 
 const Address = @import("io/address.zig").Address;
 const contexts = @import("context.zig");
-const Uring = @import("io/uring.zig").Uring;
-const Context = contexts.ContextType(Uring);
+const Backend = @import("io/backend.zig").Backend;
+const Context = contexts.ContextType(Backend);
 const receive_ring = @import("core/receive_ring.zig");
 const sockets = @import("socket/socket.zig");
+const variants = @import("io/variants.zig");
+const Variant = variants.Variant;
 
 const Harness = struct {
-    uring: Uring,
+    backend: Backend,
     context: Context,
     arena: []u8,
     buffers: std.ArrayList([]u8) = .empty,
 
-    fn init(self: *Harness) !void {
-        try self.uring.init();
-        self.context.init(testing.allocator, &self.uring, 1 << 30, 42);
+    fn init(self: *Harness, variant: Variant) !void {
+        try variant.init(&self.backend, testing.allocator);
+        self.context.init(testing.allocator, &self.backend, 1 << 30, 42);
         self.arena = try testing.allocator.alloc(u8, 64 * 1024);
         try self.context.lend_arena(self.arena);
         self.buffers = .empty;
@@ -26,7 +28,7 @@ const Harness = struct {
 
     fn deinit(self: *Harness) void {
         self.context.deinit();
-        self.uring.deinit();
+        self.backend.deinit();
         testing.allocator.free(self.arena);
         for (self.buffers.items) |buffer| testing.allocator.free(buffer);
         self.buffers.deinit(testing.allocator);
@@ -86,8 +88,12 @@ const Harness = struct {
 };
 
 test "a pipeline carries messages of all sizes in order: PUSH would lose jobs" {
+    try variants.each(pipeline);
+}
+
+fn pipeline(variant: Variant) anyerror!void {
     var harness: Harness = undefined;
-    try harness.init();
+    try harness.init(variant);
     defer harness.deinit();
     const context = &harness.context;
     const pull = try context.open(.pull);
@@ -119,8 +125,12 @@ test "a pipeline carries messages of all sizes in order: PUSH would lose jobs" {
 }
 
 test "ten thousand queued messages arrive once each: none lost, none twice" {
+    try variants.each(ten_thousand);
+}
+
+fn ten_thousand(variant: Variant) anyerror!void {
     var harness: Harness = undefined;
-    try harness.init();
+    try harness.init(variant);
     defer harness.deinit();
     const context = &harness.context;
     const pull = try context.open(.pull);
@@ -152,8 +162,12 @@ test "ten thousand queued messages arrive once each: none lost, none twice" {
 }
 
 test "a request gets its reply: REQ and REP would talk past each other" {
+    try variants.each(request_reply);
+}
+
+fn request_reply(variant: Variant) anyerror!void {
     var harness: Harness = undefined;
-    try harness.init();
+    try harness.init(variant);
     defer harness.deinit();
     const context = &harness.context;
     const rep = try context.open(.rep);
@@ -181,8 +195,12 @@ test "a request gets its reply: REQ and REP would talk past each other" {
 }
 
 test "connect before bind, and a peer that comes back: queued messages are kept" {
+    try variants.each(coming_back);
+}
+
+fn coming_back(variant: Variant) anyerror!void {
     var harness: Harness = undefined;
-    try harness.init();
+    try harness.init(variant);
     defer harness.deinit();
     const context = &harness.context;
     const address: Address = try .unix("\x00monocoque-context-reconnect");

@@ -35,6 +35,18 @@ pub const SocketOptions = extern struct {
     reconnect_interval_max_ms: i32 = 0,
     /// listen(2).
     backlog: u32 = 100,
+    /// 1: a refused connection is the last attempt, 2: one that fails in its handshake, 4: after
+    /// disconnect there is none to send what is queued.
+    reconnect_stop: u32 = 0,
+    /// What comes after a failure that would come again: 0: no attempt, and what is queued is
+    /// dropped, 1: no attempt, 2: another attempt.
+    permanent_failure: u32 = 0,
+    /// Milliseconds between two PINGs; 0 for none.
+    heartbeat_interval_ms: u32 = 0,
+    /// Milliseconds without a sign of life after a PING; -1 is the interval, 0 for no limit.
+    heartbeat_timeout_ms: i32 = -1,
+    /// Milliseconds after which peers may take us for dead, told to them by each PING; 0 for none.
+    heartbeat_ttl_ms: u32 = 0,
     /// Milliseconds from connection to the end of the handshake; 0 for no limit.
     handshake_interval_ms: u32 = 30_000,
     /// Milliseconds for connect(2); 0 leaves it to the kernel.
@@ -103,7 +115,7 @@ pub const SocketOptions = extern struct {
     routing_id_buffer: [256]u8 = @splat(0),
     /// Further properties of READY, encoded.
     metadata_bytes: u32 = 0,
-    metadata_buffer: [metadata_bytes_max + 4]u8 = @splat(0),
+    metadata_buffer: [metadata_bytes_max]u8 = @splat(0),
 
     pub fn routing_id(options: *const SocketOptions) []const u8 {
         // Shared memory: never trust a length in it further than the buffer goes.

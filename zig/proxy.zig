@@ -18,6 +18,7 @@ const linux = std.os.linux;
 const Address = @import("io/address.zig").Address;
 const constants = @import("constants.zig");
 const contexts = @import("context.zig");
+const Kind = @import("io/io.zig").Kind;
 const Lock = @import("stdx/lock.zig").Lock;
 const pumps = @import("pump.zig");
 const relocation = @import("relocation.zig");
@@ -41,6 +42,8 @@ pub fn ProxyType(comptime IO: type) type {
         const Pump = pumps.PumpType(Context);
 
         allocator: std.mem.Allocator,
+        /// As its owner was told.
+        backend: Kind,
         memory_bytes_max: u64,
         thread: std.Thread = undefined,
         /// Calls the owner's event loop; a duplicate of its own.
@@ -72,6 +75,7 @@ pub fn ProxyType(comptime IO: type) type {
         /// Starts the thread; its context is there when this returns.
         pub fn create(
             allocator: std.mem.Allocator,
+            backend: Kind,
             owner_wake: i32,
             memory_bytes_max: u64,
         ) error{ OutOfMemory, SystemResources }!*Proxy {
@@ -79,6 +83,7 @@ pub fn ProxyType(comptime IO: type) type {
             errdefer allocator.destroy(proxy);
             proxy.* = .{
                 .allocator = allocator,
+                .backend = backend,
                 .memory_bytes_max = memory_bytes_max,
                 .owner_wake = owner_wake,
             };
@@ -246,7 +251,7 @@ pub fn ProxyType(comptime IO: type) type {
             var all = std.os.linux.sigfillset();
             _ = linux.sigprocmask(linux.SIG.BLOCK, &all, null);
             var thread: Thread = .{ .proxy = proxy };
-            thread.io.init() catch return proxy.set_phase(.failed);
+            thread.io.init(proxy.allocator, proxy.backend) catch return proxy.set_phase(.failed);
             defer thread.io.deinit();
             const seed = thread.io.now_ns() ^ @intFromPtr(proxy);
             const context = &thread.context;

@@ -109,7 +109,7 @@ const layers = [_]struct { name: []const u8, imports: []const []const u8 }{
         "stdx", "constants", "io", "context", "pump", "relocation",
     } },
     .{ .name = "abi", .imports = &.{
-        "stdx", "constants", "options", "core", "socket", "context", "proxy",
+        "stdx", "constants", "options", "io", "core", "socket", "context", "proxy",
     } },
     .{ .name = "abi_fingerprint", .imports = &.{"abi"} },
     .{ .name = "abi_exports", .imports = &.{
@@ -121,7 +121,7 @@ const layers = [_]struct { name: []const u8, imports: []const []const u8 }{
 };
 
 /// Helpers that only tests import: test code from their first line.
-const test_helpers = [_][]const u8{ "stdx/snap.zig", "zmtp/hex.zig" };
+const test_helpers = [_][]const u8{ "io/variants.zig", "stdx/snap.zig", "zmtp/hex.zig" };
 
 /// Files that nothing has to import: where programs begin.
 const roots = [_][]const u8{ "lib.zig", "abi_gen.zig", "unit_tests.zig", "tidy.zig" };

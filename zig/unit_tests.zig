@@ -10,9 +10,10 @@ comptime {
     _ = @import("core/receive_ring.zig");
     _ = @import("core/send_queue_test.zig");
     _ = @import("io/address.zig");
+    _ = @import("io/backend_test.zig");
+    _ = @import("io/eventfd.zig");
     _ = @import("io/io.zig");
     _ = @import("io/transfer.zig");
-    _ = @import("io/uring.zig");
     _ = @import("net/backoff.zig");
     _ = @import("net/inproc.zig");
     _ = @import("net/socks.zig");
@@ -20,11 +21,13 @@ comptime {
     _ = @import("sim/connect_test.zig");
     _ = @import("sim/draft_test.zig");
     _ = @import("sim/fault_test.zig");
+    _ = @import("sim/heartbeat_test.zig");
     _ = @import("sim/inproc_test.zig");
     _ = @import("sim/memory_io.zig");
     _ = @import("sim/pattern_test.zig");
     _ = @import("sim/pubsub_test.zig");
     _ = @import("sim/router_test.zig");
+    _ = @import("sim/reconnect_test.zig");
     _ = @import("sim/relocation_test.zig");
     _ = @import("sim/session_test.zig");
     _ = @import("sim/stream_test.zig");

@@ -1,11 +1,11 @@
 // Written by `npm run abi` from zig/abi.zig. Do not edit: change that file instead.
 
-export const FINGERPRINT = 1083238777;
+export const FINGERPRINT = 3921576937;
 
 /** For `dlopen`. */
 export const functions = {
   monocoque_fingerprint: { args: [], returns: "u32" },
-  monocoque_context_create: { args: ["u32"], returns: "i32" },
+  monocoque_context_create: { args: ["u32", "u32"], returns: "i32" },
   monocoque_context_destroy: { args: [], returns: "void" },
   monocoque_context_record: { args: [], returns: "ptr" },
   monocoque_context_stats: { args: [], returns: "void" },
@@ -14,7 +14,7 @@ export const functions = {
   monocoque_wake_drain: { args: [], returns: "void" },
   monocoque_arena_lend: { args: ["ptr", "u32"], returns: "i32" },
   monocoque_arena_viewed: { args: ["u32"], returns: "void" },
-  monocoque_tick: { args: [], returns: "u32" },
+  monocoque_tick: { args: ["u32"], returns: "u32" },
   monocoque_flush: { args: [], returns: "u32" },
   monocoque_wait: { args: ["i32"], returns: "u32" },
   monocoque_has_events: { args: [], returns: "u32" },
@@ -29,6 +29,8 @@ export const functions = {
   monocoque_socket_connect: { args: ["u32", "u32"], returns: "i32" },
   monocoque_socket_disconnect: { args: ["u32", "u32", "i32"], returns: "i32" },
   monocoque_socket_connections: { args: ["u32", "u32"], returns: "i32" },
+  monocoque_socket_unsent: { args: ["u32"], returns: "i32" },
+  monocoque_socket_peers: { args: ["u32", "u32"], returns: "i32" },
   monocoque_socket_limits_changed: { args: ["u32"], returns: "i32" },
   monocoque_socket_peer: { args: ["u32", "ptr", "u32"], returns: "i32" },
   monocoque_socket_set_bytes: { args: ["u32", "u32", "ptr", "u32"], returns: "i32" },
@@ -68,6 +70,14 @@ export const AddressRecord = {
   data: { offset: 16, bytes: 108, type: "bytes" },
 } as const;
 
+export const BackendRecord = {
+  bytes: 16,
+  kind: { offset: 0, bytes: 4, type: "u32" },
+  wake: { offset: 4, bytes: 4, type: "u32" },
+  refused_step: { offset: 8, bytes: 4, type: "u32" },
+  refused_errno: { offset: 12, bytes: 4, type: "u32" },
+} as const;
+
 export const ConnectRecord = {
   bytes: 1176,
   routing_id_bytes: { offset: 0, bytes: 4, type: "u32" },
@@ -84,7 +94,7 @@ export const ConnectRecord = {
 } as const;
 
 export const ContextRecord = {
-  bytes: 3832,
+  bytes: 4872,
   result: { offset: 0, bytes: 4, type: "u32" },
   text_bytes: { offset: 4, bytes: 4, type: "u32" },
   text: { offset: 8, bytes: 128, type: "bytes" },
@@ -94,7 +104,9 @@ export const ContextRecord = {
   events: { offset: 2456, bytes: 1024, type: "records" },
   monitor_event: { offset: 3480, bytes: 152, type: "record" },
   stats: { offset: 3632, bytes: 136, type: "record" },
-  proxy: { offset: 3768, bytes: 64, type: "record" },
+  backend: { offset: 3768, bytes: 16, type: "record" },
+  proxy: { offset: 3784, bytes: 64, type: "record" },
+  peers: { offset: 3848, bytes: 1024, type: "records" },
 } as const;
 
 export const ContextStatsRecord = {
@@ -150,6 +162,17 @@ export const PeerRecord = {
   text: { offset: 24, bytes: 128, type: "bytes" },
 } as const;
 
+export const PeerStatsRecord = {
+  bytes: 32,
+  connection: { offset: 0, bytes: 4, type: "u32" },
+  endpoint: { offset: 4, bytes: 4, type: "u32" },
+  connected: { offset: 8, bytes: 4, type: "u32" },
+  round_trip_us: { offset: 12, bytes: 4, type: "u32" },
+  send_messages: { offset: 16, bytes: 4, type: "u32" },
+  receive_messages: { offset: 20, bytes: 4, type: "u32" },
+  send_bytes: { offset: 24, bytes: 8, type: "u64" },
+} as const;
+
 export const EntryRecord = {
   bytes: 16,
   length: { offset: 0, bytes: 4, type: "u32" },
@@ -165,7 +188,7 @@ export const CursorRecord = {
 } as const;
 
 export const SocketRecord = {
-  bytes: 144,
+  bytes: 152,
   cursor: { offset: 0, bytes: 8, type: "record" },
   messages_sent: { offset: 8, bytes: 8, type: "u64" },
   messages_received: { offset: 16, bytes: 8, type: "u64" },
@@ -186,54 +209,61 @@ export const SocketRecord = {
   events_waiting: { offset: 132, bytes: 4, type: "u32" },
   topics: { offset: 136, bytes: 4, type: "u32" },
   peers_refused: { offset: 140, bytes: 4, type: "u32" },
+  heartbeats_failed: { offset: 144, bytes: 4, type: "u32" },
+  failure: { offset: 148, bytes: 4, type: "u32" },
 } as const;
 
 export const SocketOptionsRecord = {
-  bytes: 2488,
+  bytes: 2504,
   linger_ms: { offset: 0, bytes: 4, type: "i32" },
   send_high_water_mark: { offset: 4, bytes: 4, type: "u32" },
   receive_high_water_mark: { offset: 8, bytes: 4, type: "u32" },
   reconnect_interval_ms: { offset: 12, bytes: 4, type: "i32" },
   reconnect_interval_max_ms: { offset: 16, bytes: 4, type: "i32" },
   backlog: { offset: 20, bytes: 4, type: "u32" },
-  handshake_interval_ms: { offset: 24, bytes: 4, type: "u32" },
-  connect_timeout_ms: { offset: 28, bytes: 4, type: "u32" },
-  message_bytes_max: { offset: 32, bytes: 4, type: "i32" },
-  send_buffer_bytes: { offset: 36, bytes: 4, type: "i32" },
-  receive_buffer_bytes: { offset: 40, bytes: 4, type: "i32" },
-  tcp_keepalive: { offset: 44, bytes: 4, type: "i32" },
-  tcp_keepalive_count: { offset: 48, bytes: 4, type: "i32" },
-  tcp_keepalive_idle_s: { offset: 52, bytes: 4, type: "i32" },
-  tcp_keepalive_interval_s: { offset: 56, bytes: 4, type: "i32" },
-  tcp_max_retransmit_ms: { offset: 60, bytes: 4, type: "u32" },
-  type_of_service: { offset: 64, bytes: 4, type: "u32" },
-  priority: { offset: 68, bytes: 4, type: "u32" },
-  busy_poll_us: { offset: 72, bytes: 4, type: "u32" },
-  use_fd: { offset: 76, bytes: 4, type: "i32" },
-  device_bytes: { offset: 80, bytes: 4, type: "u32" },
-  device_buffer: { offset: 84, bytes: 16, type: "bytes" },
-  immediate: { offset: 100, bytes: 4, type: "u32" },
-  ipv6: { offset: 104, bytes: 4, type: "u32" },
-  request_correlate: { offset: 108, bytes: 4, type: "u32" },
-  request_relaxed: { offset: 112, bytes: 4, type: "u32" },
-  router_mandatory: { offset: 116, bytes: 4, type: "u32" },
-  router_handover: { offset: 120, bytes: 4, type: "u32" },
-  router_notify: { offset: 124, bytes: 4, type: "u32" },
-  probe_router: { offset: 128, bytes: 4, type: "u32" },
-  stream_notify: { offset: 132, bytes: 4, type: "u32" },
-  conflate: { offset: 136, bytes: 4, type: "u32" },
-  publisher_no_drop: { offset: 140, bytes: 4, type: "u32" },
-  publisher_verbosity: { offset: 144, bytes: 4, type: "u32" },
-  publisher_manual: { offset: 148, bytes: 4, type: "u32" },
-  invert_matching: { offset: 152, bytes: 4, type: "u32" },
-  only_first_subscribe: { offset: 156, bytes: 4, type: "u32" },
-  subscriber_verbose_unsubscribe: { offset: 160, bytes: 4, type: "u32" },
-  subscriptions_max: { offset: 164, bytes: 4, type: "u32" },
-  subscription_bytes_max: { offset: 168, bytes: 4, type: "u32" },
-  routing_id_bytes: { offset: 172, bytes: 4, type: "u32" },
-  routing_id_buffer: { offset: 176, bytes: 256, type: "bytes" },
-  metadata_bytes: { offset: 432, bytes: 4, type: "u32" },
-  metadata_buffer: { offset: 436, bytes: 2052, type: "bytes" },
+  reconnect_stop: { offset: 24, bytes: 4, type: "u32" },
+  permanent_failure: { offset: 28, bytes: 4, type: "u32" },
+  heartbeat_interval_ms: { offset: 32, bytes: 4, type: "u32" },
+  heartbeat_timeout_ms: { offset: 36, bytes: 4, type: "i32" },
+  heartbeat_ttl_ms: { offset: 40, bytes: 4, type: "u32" },
+  handshake_interval_ms: { offset: 44, bytes: 4, type: "u32" },
+  connect_timeout_ms: { offset: 48, bytes: 4, type: "u32" },
+  message_bytes_max: { offset: 52, bytes: 4, type: "i32" },
+  send_buffer_bytes: { offset: 56, bytes: 4, type: "i32" },
+  receive_buffer_bytes: { offset: 60, bytes: 4, type: "i32" },
+  tcp_keepalive: { offset: 64, bytes: 4, type: "i32" },
+  tcp_keepalive_count: { offset: 68, bytes: 4, type: "i32" },
+  tcp_keepalive_idle_s: { offset: 72, bytes: 4, type: "i32" },
+  tcp_keepalive_interval_s: { offset: 76, bytes: 4, type: "i32" },
+  tcp_max_retransmit_ms: { offset: 80, bytes: 4, type: "u32" },
+  type_of_service: { offset: 84, bytes: 4, type: "u32" },
+  priority: { offset: 88, bytes: 4, type: "u32" },
+  busy_poll_us: { offset: 92, bytes: 4, type: "u32" },
+  use_fd: { offset: 96, bytes: 4, type: "i32" },
+  device_bytes: { offset: 100, bytes: 4, type: "u32" },
+  device_buffer: { offset: 104, bytes: 16, type: "bytes" },
+  immediate: { offset: 120, bytes: 4, type: "u32" },
+  ipv6: { offset: 124, bytes: 4, type: "u32" },
+  request_correlate: { offset: 128, bytes: 4, type: "u32" },
+  request_relaxed: { offset: 132, bytes: 4, type: "u32" },
+  router_mandatory: { offset: 136, bytes: 4, type: "u32" },
+  router_handover: { offset: 140, bytes: 4, type: "u32" },
+  router_notify: { offset: 144, bytes: 4, type: "u32" },
+  probe_router: { offset: 148, bytes: 4, type: "u32" },
+  stream_notify: { offset: 152, bytes: 4, type: "u32" },
+  conflate: { offset: 156, bytes: 4, type: "u32" },
+  publisher_no_drop: { offset: 160, bytes: 4, type: "u32" },
+  publisher_verbosity: { offset: 164, bytes: 4, type: "u32" },
+  publisher_manual: { offset: 168, bytes: 4, type: "u32" },
+  invert_matching: { offset: 172, bytes: 4, type: "u32" },
+  only_first_subscribe: { offset: 176, bytes: 4, type: "u32" },
+  subscriber_verbose_unsubscribe: { offset: 180, bytes: 4, type: "u32" },
+  subscriptions_max: { offset: 184, bytes: 4, type: "u32" },
+  subscription_bytes_max: { offset: 188, bytes: 4, type: "u32" },
+  routing_id_bytes: { offset: 192, bytes: 4, type: "u32" },
+  routing_id_buffer: { offset: 196, bytes: 256, type: "bytes" },
+  metadata_bytes: { offset: 452, bytes: 4, type: "u32" },
+  metadata_buffer: { offset: 456, bytes: 2048, type: "bytes" },
 } as const;
 
 export const ProxySideRecord = {
@@ -251,21 +281,23 @@ export const ProxyStatisticsRecord = {
 } as const;
 
 export const SharedRecord = {
-  bytes: 10824,
-  record: { offset: 0, bytes: 144, type: "record" },
-  options: { offset: 144, bytes: 2488, type: "record" },
-  entries: { offset: 2632, bytes: 8192, type: "records" },
+  bytes: 10848,
+  record: { offset: 0, bytes: 152, type: "record" },
+  options: { offset: 152, bytes: 2504, type: "record" },
+  entries: { offset: 2656, bytes: 8192, type: "records" },
 } as const;
 
 /** In the order of the probes' record numbers. */
 export const records = [
   AddressRecord,
+  BackendRecord,
   ConnectRecord,
   ContextRecord,
   ContextStatsRecord,
   EventRecord,
   MonitorEventRecord,
   PeerRecord,
+  PeerStatsRecord,
   EntryRecord,
   CursorRecord,
   SocketRecord,
@@ -274,6 +306,27 @@ export const records = [
   ProxyStatisticsRecord,
   SharedRecord,
 ] as const;
+
+export const Backend = {
+  automatic: 0,
+  io_uring: 1,
+  epoll: 2,
+} as const;
+
+export const BackendWake = {
+  eventfd: 0,
+  aio: 1,
+  thread: 2,
+} as const;
+
+export const BackendStep = {
+  none: 0,
+  choice: 1,
+  set_up: 2,
+  eventfd_flag: 3,
+  first_poll: 4,
+  eventfd: 5,
+} as const;
 
 export const Status = {
   OK: 0,
@@ -345,6 +398,7 @@ export const MonitorEventType = {
   handshake_failed_other: 12,
   disconnected: 13,
   closed: 14,
+  connect_stopped: 15,
 } as const;
 
 export const Reason = {
@@ -364,6 +418,7 @@ export const Reason = {
   local: 13,
   descriptors_exhausted: 14,
   reserved_flags: 15,
+  heartbeat_timeout: 16,
   source_in_use: 32,
   source_unavailable: 33,
   interface_not_permitted: 34,
@@ -422,9 +477,11 @@ export const INTEREST_READABLE = 1;
 export const INTEREST_WRITABLE = 2;
 export const INTEREST_CONNECTED = 4;
 export const INTEREST_SUBSCRIBED = 8;
+export const INTEREST_DRAINED = 16;
 export const TICK_MORE = 1;
 export const TICK_EVENTS = 2;
 export const TICK_STARVED = 4;
+export const TICK_SOON = 8;
 export const ENTRY_MORE = 1;
 export const ENTRY_ARENA = 2;
 export const ENTRY_LENT = 4;
@@ -435,3 +492,4 @@ export const ARENA_BYTES_MAX = 1048576;
 export const GATHER_BYTES_MIN = 1536;
 export const ADDRESSES_MAX = 8;
 export const EVENTS_BATCH = 64;
+export const PEERS_BATCH = 32;

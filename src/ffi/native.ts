@@ -10,7 +10,7 @@ export type Memory = NodeJS.TypedArray | null;
 
 /** The library's functions, without their prefix. They take this thread's context. */
 export interface Native {
-  context_create(memoryMib: number): number;
+  context_create(memoryMib: number, backend: number): number;
   context_destroy(): void;
   context_stats(): void;
   wake_descriptor(): number;
@@ -18,7 +18,7 @@ export interface Native {
   wake_drain(): void;
   arena_lend(chunk: Memory, bytes: number): number;
   arena_viewed(viewed: number): void;
-  tick(): number;
+  tick(blocking: number): number;
   flush(): number;
   wait(timeoutMs: number): number;
   has_events(): number;
@@ -32,6 +32,8 @@ export interface Native {
   socket_connect(socket: number, named: number): number;
   socket_disconnect(socket: number, endpoint: number, lingerMs: number): number;
   socket_connections(socket: number, endpoint: number): number;
+  socket_unsent(socket: number): number;
+  socket_peers(socket: number, skipped: number): number;
   socket_limits_changed(socket: number): number;
   socket_subscribe(socket: number, topic: Memory, bytes: number): number;
   socket_unsubscribe(socket: number, topic: Memory, bytes: number): number;

@@ -8,6 +8,7 @@ import {
   ContextRecord,
   MonitorEventRecord,
   PeerRecord,
+  PeerStatsRecord,
   ProxySideRecord,
   ProxyStatisticsRecord,
 } from "./abi.generated.ts";
@@ -140,6 +141,24 @@ export function readPeer(record: DataView): {
     socketType: record.getInt32(base + PeerRecord.socket_type.offset, true),
     address: readString(record, text, word(PeerRecord.text_bytes)),
   };
+}
+
+/** One of those that `socket_peers` leaves in the context's record. */
+export interface NativePeer {
+  connection: number;
+  endpoint: number;
+  connected: number;
+  round_trip_us: number;
+  send_messages: number;
+  receive_messages: number;
+  send_bytes: number;
+}
+
+export function readPeers(record: DataView, count: number): NativePeer[] {
+  const first = ContextRecord.peers.offset;
+  const read = (_: unknown, index: number) =>
+    readCounters(record, PeerStatsRecord, first + index * PeerStatsRecord.bytes);
+  return Array.from({ length: count }, read) as unknown[] as NativePeer[];
 }
 
 export interface MonitorEvent {

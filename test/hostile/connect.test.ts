@@ -42,7 +42,9 @@ const listeners: [name: string, behave: Behaviour, reason: string][] = [
 
 describe("PUSH connects to", () => {
   test.each(listeners)("%s", async (_, behave, reason) => {
-    await using push = new Push({ reconnectInterval: 10, handshakeInterval: 100, immediate: true });
+    await using push = new Push({
+      reconnectInterval: 10, handshakeInterval: 100, immediate: true, permanentFailure: "retry",
+    });
     await using pull = new Pull();
     await pull.bind("tcp://127.0.0.1:*");
     const events = record(push);

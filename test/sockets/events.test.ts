@@ -13,6 +13,7 @@ function recorded(socket: Pull | Push, types: readonly EventType[]): Event[] {
 
 const all: EventType[] = [
   "accept", "accept:error", "bind", "bind:error", "connect", "connect:delay", "connect:retry",
+  "connect:stop",
   "close", "disconnect", "handshake", "handshake:error:protocol", "handshake:error:auth",
   "handshake:error:other", "end",
 ];

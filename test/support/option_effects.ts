@@ -5,6 +5,8 @@ import type { OptionName } from "../../src/options.ts";
 
 const kernel = "sockets/kernel_options.test.ts";
 const socks = "sockets/socks.test.ts";
+const beats = "sockets/heartbeats.test.ts";
+const redials = "sockets/reconnect.test.ts";
 const own = "sockets/options_effect.test.ts";
 const topics = "sockets/options_effect_topics.test.ts";
 const requests = "sockets/request_reply.test.ts";
@@ -14,6 +16,11 @@ export const optionEffects: Record<OptionName, readonly [file: string, test: str
   linger: ["lifecycle.test.ts", "for a peer that is not there hold the process for their linger"],
   reconnectInterval: ["sockets/events.test.ts", "comes with the interval and the reason"],
   reconnectMaxInterval: ["sockets/events.test.ts", "has intervals that grow up to"],
+  reconnectStop: [redials, "connectionRefused stops with the first refusal"],
+  permanentFailure: [redials, "keep goes on queueing, as libzmq does"],
+  heartbeatInterval: [beats, "a peer that answers nothing is taken for dead"],
+  heartbeatTimeout: [beats, "heartbeatTimeout is what a silent peer has"],
+  heartbeatTimeToLive: [beats, "is told to the peer, which acts on it"],
   backlog: [kernel, "a listener lets as many wait as the backlog says"],
   connectTimeout: [kernel, "connectTimeout ends an attempt that gets no answer"],
   tcpKeepalive: [kernel, "keep-alive, with its three parameters"],

@@ -11,6 +11,8 @@ export function otherValue(name: OptionName): unknown {
       return !initial;
     case "choice":
       return kind.choices.find((choice) => choice !== initial);
+    case "set":
+      return kind.choices.slice(1);
     case "bytes":
       return "name";
     case "properties":

@@ -43,6 +43,8 @@ function typeOf(kind: Kind): string {
       return `string, up to ${number(kind.max)} B`;
     case "choice":
       return kind.choices.map((choice) => code(choice)).join(", ");
+    case "set":
+      return `array of ${kind.choices.map((choice) => code(choice)).join(", ")}`;
     case "properties":
       return `object of strings, up to ${number(kind.max)} B`;
   }

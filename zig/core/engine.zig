@@ -192,7 +192,10 @@ pub const Engine = struct {
 /// ignored as libzmq ignores them.
 pub const Request = union(enum) {
     nothing,
-    /// Answer with this frame.
+    /// Answer with this frame; without a sign of life the peer wants to be dead after its TTL, in
+    /// tenths of a second, 0: never.
+    ping: struct { answer: []const u8, ttl: u16 },
+    /// The answer to one of our PINGs, with its context.
     pong: []const u8,
     /// A topic or a group is subscribed to (1) or cancelled (0).
     subscription: struct { first: u8, topic: []const u8 },
@@ -207,8 +210,10 @@ pub fn act_on_command(body: []const u8, buffer: *[command.pong_frame_size_max]u8
             const ping = command.parse_ping(parsed.data) catch {
                 return .{ .failure = .malformed_command };
             };
-            return .{ .pong = command.encode_pong(buffer, ping.context) };
+            const answer = command.encode_pong(buffer, ping.context);
+            return .{ .ping = .{ .answer = answer, .ttl = ping.ttl } };
         },
+        .pong => return .{ .pong = parsed.data },
         .subscribe, .join => return .{ .subscription = .{ .first = 1, .topic = parsed.data } },
         .cancel, .leave => return .{ .subscription = .{ .first = 0, .topic = parsed.data } },
         else => return .nothing,

@@ -25,6 +25,8 @@ pub const EventType = enum(u32) {
     handshake_failed_other,
     disconnected,
     closed,
+    /// There will be no further attempt to connect.
+    connect_stopped,
     _,
 };
 
@@ -53,6 +55,8 @@ pub const Reason = enum(u32) {
     descriptors_exhausted,
     /// A frame has flag bits without a meaning: nothing that speaks ZMTP 3 sends those.
     reserved_flags,
+    /// No sign of life within the heartbeat's timeout, or the time to live that the peer has given.
+    heartbeat_timeout,
     /// The source address of a connection is in use, or is none of this machine (any more).
     source_in_use = 32,
     source_unavailable,
@@ -144,6 +148,14 @@ pub const Reason = enum(u32) {
     pub fn of_pattern(reason: Reason) bool {
         return switch (reason) {
             .duplicate_routing_id, .peer_refused => true,
+            else => false,
+        };
+    }
+
+    /// The next attempt would fail in the same way, as long as nobody changes anything.
+    pub fn permanent(reason: Reason) bool {
+        return switch (reason) {
+            .mechanism_mismatch, .socket_type_mismatch, .version_too_old, .peer_error => true,
             else => false,
         };
     }

@@ -15,6 +15,7 @@ const assert = std.debug.assert;
 const address_module = @import("../io/address.zig");
 const Address = address_module.Address;
 const command = @import("../zmtp/command.zig");
+const connecting = @import("connecting.zig");
 const constants = @import("../constants.zig");
 const copy = @import("../stdx/copy.zig").copy;
 const Backoff = @import("../net/backoff.zig").Backoff;
@@ -23,6 +24,7 @@ const End = @import("../net/inproc.zig").End;
 const engine_module = @import("engine.zig");
 const Engine = engine_module.Engine;
 const handshakes = @import("../zmtp/handshake.zig");
+const heartbeat = @import("heartbeat.zig");
 const inproc = @import("inproc.zig");
 const io_module = @import("../io/io.zig");
 const Link = @import("../stdx/intrusive_list.zig").Link;
@@ -58,6 +60,8 @@ pub const Outcome = struct {
     buffer_wanted: bool = false,
     /// Nothing could be received: the arena is full.
     starved: bool = false,
+    /// The nearest deadline of its heartbeat may be another one.
+    deadline: bool = false,
 
     pub const Phase = enum { none, connecting, handshaking, active };
 };
@@ -134,8 +138,7 @@ pub fn SessionType(comptime IO: type) type {
         control_sent: u32 = 0,
         control_bytes: u32 = 0,
 
-        /// PONGs that wait in the send queue.
-        pongs_queued: u8 = 0,
+        heartbeat: heartbeat.Heartbeat = .{},
         /// There may be something to receive.
         readable: bool = false,
         /// The end of the connection was told of and comes behind what can be read.
@@ -144,6 +147,8 @@ pub fn SessionType(comptime IO: type) type {
         watching_writable: bool = false,
         /// The socket is closed or the endpoint disconnected: flush, then end.
         closing: bool = false,
+        /// The peer has been told that nothing follows; its end is waited for.
+        shut: bool = false,
 
         readable_link: Link = .{},
         /// Something is asked of the owner: a buffer, or the addresses of a name.
@@ -183,19 +188,6 @@ pub fn SessionType(comptime IO: type) type {
             return session.start_handshake();
         }
 
-        /// What a connecting session has to know before its first attempt.
-        pub fn set_route(
-            session: *Session,
-            source: *const Address,
-            proxy: ?*const socks.Client,
-        ) error{OutOfMemory}!void {
-            assert(session.kind == .connecting and session.proxy == null);
-            session.source = source.*;
-            const wanted = proxy orelse return;
-            session.proxy = try session.resources.allocator.create(socks.Client);
-            session.proxy.?.* = wanted.*;
-        }
-
         /// The last call on a session.
         pub fn free_route(session: *Session) void {
             session.name.free(&session.resources.slabs);
@@ -203,142 +195,21 @@ pub fn SessionType(comptime IO: type) type {
             session.proxy = null;
         }
 
-        /// Milliseconds for an attempt, until the handshake begins; 0 leaves it to the kernel.
-        pub fn attempt_ms(session: *const Session) u32 {
-            const limit_ms = session.options.connect_timeout_ms;
-            // The kernel's limit does not count for a proxy's silence.
-            if (limit_ms > 0 or session.proxy == null) return limit_ms;
-            return session.options.handshake_interval_ms;
-        }
+        // -- connecting (connecting.zig) ----------------------------------------------------------
 
-        /// The time for what it was doing is over.
-        pub fn timed_out(session: *Session) Outcome {
-            return session.disconnect(switch (session.state) {
-                .connecting => session.reason_or_proxy(.connection_timed_out),
-                .proxying => .proxy_timed_out,
-                .handshaking => .handshake_timeout,
-                else => unreachable,
-            });
-        }
-
-        /// The name has no address.
-        pub fn not_found(session: *Session) Outcome {
-            assert(session.state == .resolving);
-            return session.disconnect(session.reason_or_proxy(.name_not_found));
-        }
-
-        /// With a proxy it is the proxy that cannot be reached: nothing is known of the peer.
-        fn reason_or_proxy(session: *const Session, reason: Reason) Reason {
-            return if (session.proxy == null) reason else .proxy_unreachable;
-        }
-
-        /// Begins an attempt on the addresses in hand.
-        pub fn start_connect(session: *Session, addresses: []const Address) Outcome {
-            assert(session.kind == .connecting and session.fd < 0);
-            assert(addresses.len > 0);
-            session.set_addresses(addresses);
-            return session.restart_connect();
-        }
-
-        pub fn set_addresses(session: *Session, addresses: []const Address) void {
-            const count = @min(addresses.len, addresses_max);
-            session.addresses_count = @intCast(count);
-            @memcpy(session.addresses[0..count], addresses[0..count]);
-        }
-
-        /// An attempt on the addresses of last time (literals).
-        pub fn restart_connect(session: *Session) Outcome {
-            assert(session.addresses_count > 0);
-            session.address_index = 0;
-            return session.connect_next();
-        }
-
-        fn connect_next(session: *Session) Outcome {
-            const reason = session.connect_to(&session.addresses[session.address_index]);
-            return session.connect_failed(reason orelse return .{});
-        }
-
-        /// Tries the next address, if there is one.
-        fn connect_failed(session: *Session, reason: Reason) Outcome {
-            if (session.address_index + 1 == session.addresses_count) {
-                return session.disconnect(reason);
-            }
-            session.close_descriptor();
-            session.address_index += 1;
-            return session.connect_next();
-        }
-
-        fn connect_to(session: *Session, address: *const Address) ?Reason {
-            const io = session.io;
-            session.peer_address = address.*;
-            session.state = .connecting;
-            session.fd = io.open(address.family()) catch |failure| return switch (failure) {
-                error.DescriptorsExhausted => .descriptors_exhausted,
-                error.SystemResources => .out_of_memory,
-                error.AddressFamilyNotSupported => .unreachable_address,
-            };
-            connection_options.before_connect(
-                io,
-                session.fd,
-                address,
-                session.options,
-            ) catch |failure| return switch (failure) {
-                error.NotPermitted => .interface_not_permitted,
-                error.NoSuchDevice => .interface_missing,
-            };
-            if (session.source.family() != .unspecified) {
-                connection_options.before_source(io, session.fd, &session.source);
-                io.bind(session.fd, &session.source) catch |failure| return switch (failure) {
-                    error.AddressInUse => .source_in_use,
-                    else => .source_unavailable,
-                };
-            }
-            io.connect(session.fd, address, session.token(.connect)) catch return .out_of_memory;
-            return null;
-        }
-
-        pub fn on_connect(session: *Session, result: i32) Outcome {
-            assert(session.state == .connecting);
-            if (result != 0) {
-                return session.connect_failed(session.reason_or_proxy(Reason.of_connect(result)));
-            }
-            if (session.proxy != null) return session.start_proxy();
-            return session.start_handshake();
-        }
-
-        // -- through a proxy ------------------------------------------------------------------
-
-        fn start_proxy(session: *Session) Outcome {
-            session.state = .proxying;
-            var output: [socks.output_bytes_max]u8 = undefined;
-            session.watch_readable() catch return session.disconnect(.out_of_memory);
-            const greeting = session.proxy.?.start(&output);
-            if (session.send_control(greeting)) |reason| return session.disconnect(reason);
-            session.readable = true;
-            return .{};
-        }
-
-        /// Reads no byte more than the proxy's: what follows is the peer's.
-        fn receive_proxy(session: *Session) Outcome {
-            const proxy = session.proxy.?;
-            const room = proxy.room();
-            const count = session.io.receive(session.fd, room) catch |failure| switch (failure) {
-                error.WouldBlock, error.SystemResources => return session.receive_failed(failure),
-                else => return session.disconnect(.proxy_closed),
-            };
-            if (count == 0) return session.disconnect(.proxy_closed);
-            session.readable = count == room.len or session.end_behind;
-            var output: [socks.output_bytes_max]u8 = undefined;
-            const question = proxy.advance(count, &output) catch |failure| {
-                return session.disconnect(Reason.of_proxy(failure));
-            };
-            if (session.send_control(question)) |reason| return session.disconnect(reason);
-            return if (proxy.state == .done) session.start_handshake() else .{};
-        }
+        pub const set_route = connecting.set_route;
+        pub const attempt_ms = connecting.attempt_ms;
+        pub const timed_out = connecting.timed_out;
+        pub const not_found = connecting.not_found;
+        pub const start_connect = connecting.start_connect;
+        pub const set_addresses = connecting.set_addresses;
+        pub const restart_connect = connecting.restart_connect;
+        pub const on_connect = connecting.on_connect;
+        pub const receive_proxy = connecting.receive_proxy;
 
         // -- the handshake --------------------------------------------------------------------
 
-        fn start_handshake(session: *Session) Outcome {
+        pub fn start_handshake(session: *Session) Outcome {
             assert(session.fd >= 0);
             session.state = .handshaking;
             connection_options.after_connect(
@@ -371,6 +242,10 @@ pub fn SessionType(comptime IO: type) type {
             engine.command_bytes_max = constants.command_bytes_max;
         }
 
+        pub const start_heartbeat = heartbeat.start;
+        pub const on_heartbeat = heartbeat.on_timer;
+        pub const closes_gently = heartbeat.closes_gently;
+
         // -- receiving ------------------------------------------------------------------------
 
         /// Whether `receive` would do anything: readable, not paused, not waiting for a buffer.
@@ -382,7 +257,7 @@ pub fn SessionType(comptime IO: type) type {
         }
 
         /// What was received before has not been taken. A handshake brings no messages.
-        fn paused(session: *const Session) bool {
+        pub fn paused(session: *const Session) bool {
             return session.pipe.receive_full and session.state == .active;
         }
 
@@ -394,6 +269,7 @@ pub fn SessionType(comptime IO: type) type {
             if (session.paused()) {
                 // A paused connection would signal for every packet.
                 session.unwatch_readable();
+                return heartbeat.left_unread(session);
             } else if (!session.watching_readable) {
                 session.watch_readable() catch return session.disconnect(.out_of_memory);
             }
@@ -430,6 +306,7 @@ pub fn SessionType(comptime IO: type) type {
                 return session.receive_failed(failure);
             };
             if (count == 0) return session.disconnect(.peer_closed);
+            session.heartbeat.progress +%= 1;
             // A full buffer: there is probably more, and no event will tell.
             session.readable = count == target.len or session.end_behind;
             copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
@@ -476,7 +353,10 @@ pub fn SessionType(comptime IO: type) type {
             session.keep_tail(rest) catch {
                 return session.disconnect_after(.out_of_memory, outcome);
             };
-            if (session.pipe.receive_limit_reached()) session.unwatch_readable();
+            if (session.pipe.receive_limit_reached()) {
+                session.unwatch_readable();
+                heartbeat.paused(session, &outcome);
+            }
             return outcome;
         }
 
@@ -499,6 +379,8 @@ pub fn SessionType(comptime IO: type) type {
             var buffer: [handshakes.output_size_max]u8 = undefined;
             var output: handshakes.Output = .init(&buffer);
             const receipt = handshake.receive(rest.*, &output) catch {
+                // What we are is of use to a peer that does not fit: it need not come back.
+                if (session.send_control(output.written())) |reason| return reason;
                 return Reason.from_failure(handshake.failure().?);
             };
             rest.* = rest.*[receipt.consumed..];
@@ -566,23 +448,11 @@ pub fn SessionType(comptime IO: type) type {
                     outcome.received = true;
                     return null;
                 },
-                .pong => |encoded| {
-                    const pipe = &session.pipe;
-                    // A peer that pings and does not read would fill our memory.
-                    if (session.pongs_queued == pongs_queued_max) return null;
-                    // No place for it between the parts of a message: the peer will ask again.
-                    if (pipe.send.writing) return null;
-                    session.pongs_queued += 1;
-                    pipe.send.push_command(&session.resources.slabs, encoded) catch {
-                        return .out_of_memory;
-                    };
-                    if (!pipe.dirty_link.linked()) session.resources.dirty.push_back(pipe);
-                    return null;
-                },
+                .ping => |it| return heartbeat.pinged(session, it.answer, it.ttl, outcome),
+                .pong => |context| heartbeat.answered(session, context),
             }
+            return null;
         }
-
-        const pongs_queued_max = 64;
 
         // -- a large frame --------------------------------------------------------------------
 
@@ -637,6 +507,7 @@ pub fn SessionType(comptime IO: type) type {
             const received = inproc.receive_vector(session, vectors[0..count_vectors]);
             const count = received catch |failure| return session.receive_failed(failure);
             if (count == 0) return session.disconnect(.peer_closed);
+            session.heartbeat.progress +%= 1;
             session.readable = count == target.len + trailer.len or session.end_behind;
             large.received += @intCast(@min(count, target.len));
             if (large.received < large.body_bytes) {
@@ -681,6 +552,7 @@ pub fn SessionType(comptime IO: type) type {
             if (failure) |reason| return session.disconnect_after(reason, outcome);
             var after = session.process(behind);
             after.received = after.received or outcome.received;
+            after.deadline = after.deadline or outcome.deadline;
             return after;
         }
 
@@ -743,7 +615,10 @@ pub fn SessionType(comptime IO: type) type {
                 session.watch_writable() catch return session.disconnect(.out_of_memory);
                 return .{};
             }
-            return session.flush();
+            const before = session.pipe.send.bytes;
+            const outcome = session.flush();
+            if (session.pipe.send.bytes < before) session.heartbeat.progress +%= 1;
+            return outcome;
         }
 
         /// Hands complete messages to the kernel until it takes no more.
@@ -772,7 +647,7 @@ pub fn SessionType(comptime IO: type) type {
                     break;
                 }
             }
-            if (queue.empty()) session.pongs_queued = 0;
+            if (queue.empty()) session.heartbeat.sent();
             return .{ .writable = session.pipe.drained(), .drained = queue.empty() };
         }
 
@@ -794,7 +669,7 @@ pub fn SessionType(comptime IO: type) type {
         pub fn unwatch_readable(session: *Session) void {
             if (!session.watching_readable) return;
             // Refused for want of memory: the watch goes on and costs a wake-up or two.
-            session.io.unwatch(session.token(.readable)) catch return;
+            session.io.unwatch(session.fd, session.token(.readable)) catch return;
             session.watching_readable = false;
             session.watch_epoch +%= 1;
         }
@@ -834,7 +709,8 @@ pub fn SessionType(comptime IO: type) type {
             session.large_expected = false;
             session.readable = false;
             session.end_behind = false;
-            session.pongs_queued = 0;
+            session.heartbeat = .{};
+            session.shut = false;
             session.pipe.connected = false;
             session.pipe.receive.rollback(session.resources);
             session.pipe.lost += session.pipe.send.rewind(slabs);
@@ -842,7 +718,7 @@ pub fn SessionType(comptime IO: type) type {
             return .{ .ended = reason, .phase = phase, .writable = session.pipe.drained() };
         }
 
-        fn close_descriptor(session: *Session) void {
+        pub fn close_descriptor(session: *Session) void {
             inproc.leave(session);
             const fd = session.fd;
             if (fd < 0) return;
@@ -867,9 +743,9 @@ pub fn SessionType(comptime IO: type) type {
             if (!pending) return;
             const request = session.token(operation);
             const result = if (operation == .connect)
-                session.io.cancel(request)
+                session.io.cancel(session.fd, request)
             else
-                session.io.unwatch(request);
+                session.io.unwatch(session.fd, request);
             // Not cancelled for want of memory: it holds the file until the peer closes it. Shut
             // down, so that the peer does.
             result catch session.io.shutdown(session.fd);

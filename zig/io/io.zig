@@ -1,17 +1,19 @@
 //! What the layers above ask of the kernel, in words that no kernel interface owns.
 //!
 //! An I/O back end is a type with the declarations listed below; the core takes it as a comptime
-//! parameter, so the same state machines run on io_uring, on epoll and on a simulation.
+//! parameter, so the same state machines run on the kernel (backend.zig) and on a simulation.
 //!
-//!     init / deinit                set up and give back; any error of init means "use another one"
 //!     wake_fd                      the eventfd that Bun sleeps on
 //!     begin, reap, finish          one turn (decision 5: the tick protocol, fence included)
+//!     signals                      whether the eventfd is signalled when something comes
 //!     wait                         sleep until something happens or a deadline passes
 //!     sleep, wake                  the same between turns, until another thread wakes us
 //!     watch_readable, watch_writable, unwatch, accept, connect, cancel, set_deadline
 //!     open, bind, listen, local_address, close, ... plain calls on descriptors
 //!     receive, receive_vector, send_vector   the bytes
 //!     now_ns                       the clock; virtual in a simulation
+//!
+//! Of these, backend.zig leaves to uring.zig or epoll.zig what has to do with waiting.
 //!
 //! What may not be here: any system call, any knowledge of ZMTP.
 
@@ -104,6 +106,42 @@ pub const BindError = error{
     SystemResources,
     InvalidArgument,
     Unexpected,
+};
+
+/// What follows a turn.
+pub const Next = enum {
+    /// The owner's event loop, which may sleep on the eventfd.
+    event_loop,
+    /// Another call of ours: to be signalled is not worth a system call.
+    call,
+};
+
+/// Which back end is wanted, and which there is.
+pub const Kind = enum(u32) { automatic = 0, io_uring = 1, epoll = 2 };
+
+/// What calls Bun's event loop.
+pub const Wake = enum(u32) {
+    /// The ring has the eventfd.
+    eventfd = 0,
+    aio = 1,
+    thread = 2,
+};
+
+/// Why it is not io_uring.
+pub const Refusal = struct {
+    step: Step = .none,
+    errno: u16 = 0,
+
+    pub const Step = enum(u32) {
+        none = 0,
+        /// The other one was asked for.
+        choice,
+        set_up,
+        /// The eventfd cannot be switched off during a turn.
+        eventfd_flag,
+        first_poll,
+        eventfd,
+    };
 };
 
 /// Counters that every back end keeps; the ABI shows them.

@@ -179,11 +179,19 @@ pub fn adopt(fd: Descriptor, unix: bool, backlog: u32) io.BindError!void {
     _ = linux.fcntl(fd, linux.F.SETFD, linux.FD_CLOEXEC);
 }
 
-fn get_option(fd: Descriptor, name: u32) ?i32 {
+pub fn get_option(fd: Descriptor, name: u32) ?i32 {
     var value: i32 = 0;
     var len: linux.socklen_t = @sizeOf(i32);
     const result = linux.getsockopt(fd, linux.SOL.SOCKET, name, std.mem.asBytes(&value), &len);
     return if (linux.errno(result) == .SUCCESS) value else null;
+}
+
+/// For calls that have no flag like MSG_DONTWAIT.
+pub fn set_nonblocking(fd: Descriptor) void {
+    const flags = linux.fcntl(fd, linux.F.GETFL, 0);
+    if (linux.errno(flags) != .SUCCESS) return;
+    const nonblocking: usize = @as(u32, @bitCast(linux.O{ .NONBLOCK = true }));
+    _ = linux.fcntl(fd, linux.F.SETFL, flags | nonblocking);
 }
 
 /// EINTR leaves the descriptor closed on Linux, so the result says nothing we could act on.
@@ -198,6 +206,17 @@ pub fn shutdown(fd: Descriptor, how: enum { write, both }) void {
         .write => linux.SHUT.WR,
         .both => linux.SHUT.RDWR,
     });
+}
+
+/// Whether the peer's kernel answers: nothing is being sent again, and no probe of a closed window
+/// is unanswered but perhaps the last one. The peer of a unix socket is on this machine.
+pub fn peer_answers(fd: Descriptor) bool {
+    // The beginning of linux/tcp.h's tcp_info: state, ca_state, retransmits, probes.
+    var info: [4]u8 = @splat(0);
+    var size: u32 = info.len;
+    const result = linux.getsockopt(fd, linux.IPPROTO.TCP, linux.TCP.INFO, &info, &size);
+    if (linux.errno(result) != .SUCCESS) return true;
+    return info[2] == 0 and info[3] <= 1;
 }
 
 pub const PathState = enum { absent, live, stale, other };

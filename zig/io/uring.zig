@@ -2,16 +2,16 @@
 //! nearest deadline and the wake of Bun's event loop. The bytes move with plain system calls
 //! (transfer.zig): measured equal or better than ring transfers in every scenario, decision 2.
 //!
-//! Needs Linux 6.1 (DEFER_TASKRUN). Any error of `init` means "use another back end".
+//! Needs Linux 6.1 (DEFER_TASKRUN). Whatever `init` says against it, epoll.zig is used instead.
 
 const std = @import("std");
 const linux = std.os.linux;
 const assert = std.debug.assert;
 
+const eventfd = @import("eventfd.zig");
 const io = @import("io.zig");
 const transfer = @import("transfer.zig");
-const address_module = @import("address.zig");
-const Address = address_module.Address;
+const Address = @import("address.zig").Address;
 const Completion = io.Completion;
 const Descriptor = io.Descriptor;
 const Token = io.Token;
@@ -86,7 +86,7 @@ const sizes = [_]struct { sq: u32, cq: u32 }{ .{ .sq = 64, .cq = 1024 }, .{ .sq 
 pub const Uring = struct {
     ring: Ring,
     eventfd: Descriptor,
-    counters: io.Counters = .{},
+    counters: *io.Counters,
     /// The deadline that the kernel's timeout request has, 0 for none.
     deadline_armed_ns: u64 = 0,
     deadline_epoch: u24 = 0,
@@ -95,42 +95,67 @@ pub const Uring = struct {
     connect_address: Address = .{},
     in_turn: bool = false,
 
-    pub const InitError = error{ Unsupported, SystemResources };
-
-    pub fn init(self: *Uring) InitError!void {
-        self.* = .{ .ring = undefined, .eventfd = -1 };
-        try self.init_ring();
+    /// `refusal` says why, where it is refused.
+    pub fn init(
+        self: *Uring,
+        target: Descriptor,
+        counters: *io.Counters,
+        refusal: *io.Refusal,
+    ) error{Refused}!void {
+        self.* = .{ .ring = undefined, .eventfd = target, .counters = counters };
+        refusal.* = .{ .step = .set_up, .errno = self.init_ring() };
+        if (refusal.errno != 0) return error.Refused;
         errdefer io_uring_queue_exit(&self.ring);
         // Without these flags every send would wake us (decision 5).
-        if (self.ring.cq.kflags == null) return error.Unsupported;
-
-        const result = linux.eventfd(0, linux.EFD.CLOEXEC | linux.EFD.NONBLOCK);
-        if (linux.errno(result) != .SUCCESS) return error.SystemResources;
-        self.eventfd = @intCast(result);
-        errdefer transfer.close(self.eventfd);
-        if (io_uring_register_eventfd(&self.ring, self.eventfd) < 0) return error.Unsupported;
+        refusal.* = .{ .step = .eventfd_flag, .errno = @intFromEnum(linux.E.OPNOTSUPP) };
+        if (self.ring.cq.kflags == null) return error.Refused;
+        refusal.* = .{ .step = .first_poll, .errno = self.try_poll() };
+        if (refusal.errno != 0) return error.Refused;
+        const registered = io_uring_register_eventfd(&self.ring, target);
+        refusal.* = .{ .step = .eventfd, .errno = errno_of(registered) };
+        if (refusal.errno != 0) return error.Refused;
+        refusal.* = .{};
         // Saves a descriptor look-up per enter; an optimisation only, so its refusal is fine.
         _ = io_uring_register_ring_fd(&self.ring);
     }
 
-    fn init_ring(self: *Uring) InitError!void {
+    fn init_ring(self: *Uring) u16 {
         for (sizes) |size| {
             var parameters = std.mem.zeroes(linux.io_uring_params);
             parameters.flags = linux.IORING_SETUP_SINGLE_ISSUER |
                 linux.IORING_SETUP_DEFER_TASKRUN | linux.IORING_SETUP_TASKRUN_FLAG |
                 linux.IORING_SETUP_CQSIZE;
             parameters.cq_entries = size.cq;
-            const result = io_uring_queue_init_params(size.sq, &self.ring, &parameters);
-            if (result >= 0) return;
-            if (-result != @intFromEnum(linux.E.NOMEM)) return error.Unsupported;
+            const errno = errno_of(io_uring_queue_init_params(size.sq, &self.ring, &parameters));
+            if (errno != @intFromEnum(linux.E.NOMEM)) return errno;
         }
-        return error.SystemResources;
+        return @intFromEnum(linux.E.NOMEM);
+    }
+
+    /// A ring that can be made may yet refuse what it is made for. No descriptor has the number -1,
+    /// which is what a poll that is allowed and understood says.
+    fn try_poll(self: *Uring) u16 {
+        const sqe = io_uring_get_sqe(&self.ring).?;
+        sqe.prep_poll_add(-1, poll_in);
+        sqe.len = linux.IORING_POLL_ADD_MULTI;
+        sqe.user_data = 0;
+        const errno = errno_of(io_uring_submit_and_get_events(&self.ring));
+        if (errno != 0) return errno;
+        const head = self.ring.cq.khead.*;
+        const tail = @atomicLoad(u32, self.ring.cq.ktail, .acquire);
+        const found = errno_of(self.ring.cq.cqes[head & self.ring.cq.ring_mask].res);
+        @atomicStore(u32, self.ring.cq.khead, tail, .release);
+        if (tail -% head == 1 and found == @intFromEnum(linux.E.BADF)) return 0;
+        return if (found == 0) @intFromEnum(linux.E.OPNOTSUPP) else found;
+    }
+
+    fn errno_of(result: i32) u16 {
+        return if (result < 0) @intCast(-result) else 0;
     }
 
     pub fn deinit(self: *Uring) void {
         self.close_accepted();
         io_uring_queue_exit(&self.ring);
-        transfer.close(self.eventfd);
         self.* = undefined;
     }
 
@@ -145,31 +170,6 @@ pub const Uring = struct {
             }
             if (completions.len == 0) return;
         }
-    }
-
-    pub fn wake_fd(self: *const Uring) Descriptor {
-        return self.eventfd;
-    }
-
-    /// Makes Bun's event loop call us again; also from another thread (write(2) is atomic).
-    pub fn wake(self: *const Uring) void {
-        const one: u64 = 1;
-        // EAGAIN: the counter is full, so the wake is pending anyway.
-        _ = linux.write(self.eventfd, std.mem.asBytes(&one), 8);
-    }
-
-    /// For a watcher that closes the descriptor it is given.
-    pub fn wake_duplicate(self: *const Uring) error{DescriptorsExhausted}!Descriptor {
-        const duplicate_cloexec = 1030;
-        const result = linux.fcntl(self.eventfd, duplicate_cloexec, 0);
-        if (linux.errno(result) != .SUCCESS) return error.DescriptorsExhausted;
-        return @intCast(result);
-    }
-
-    pub fn wake_drain(self: *const Uring) void {
-        var value: u64 = 0;
-        // EAGAIN: no wake-up was pending.
-        _ = linux.read(self.eventfd, std.mem.asBytes(&value), 8);
     }
 
     // -- the turn -----------------------------------------------------------------------------
@@ -220,7 +220,7 @@ pub const Uring = struct {
     /// Ends the turn. False: something came in meanwhile, go round again (after another `begin`).
     /// The order is the protocol: submit, enable the eventfd, fence, look again. Without the
     /// fence 3 to 412 wake-ups were lost in 10 s.
-    pub fn finish(self: *Uring) bool {
+    pub fn finish(self: *Uring, _: io.Next) bool {
         assert(self.in_turn);
         self.submit();
         self.in_turn = false;
@@ -263,16 +263,10 @@ pub const Uring = struct {
     /// over. Between turns; the ring itself polls no eventfd.
     pub fn sleep(self: *Uring, timeout_ns: ?u64) void {
         assert(!self.in_turn);
-        var spec: linux.timespec = undefined;
-        if (timeout_ns) |ns| spec = .{
-            .sec = @intCast(ns / std.time.ns_per_s),
-            .nsec = @intCast(ns % std.time.ns_per_s),
-        };
-        var polled = [1]linux.pollfd{.{ .fd = self.eventfd, .events = linux.POLL.IN, .revents = 0 }};
+        var polled = [1]linux.pollfd{eventfd.readable(self.eventfd)};
         self.counters.system_calls += 2;
-        // EINTR is an answer like any other: the caller looks at what came in.
-        _ = linux.ppoll(&polled, polled.len, if (timeout_ns == null) null else &spec, null);
-        self.wake_drain();
+        eventfd.sleep(&polled, timeout_ns);
+        eventfd.drain(self.eventfd);
     }
 
     // -- requests -----------------------------------------------------------------------------
@@ -317,8 +311,8 @@ pub const Uring = struct {
 
     /// Ends a watch. A completion may still be under way. Not with POLL_REMOVE: that fails for a
     /// poll that is just being completed (EALREADY) and leaves it armed, with its file open.
-    pub fn unwatch(self: *Uring, token: Token) io.SubmitError!void {
-        return self.cancel(token);
+    pub fn unwatch(self: *Uring, fd: Descriptor, token: Token) io.SubmitError!void {
+        return self.cancel(fd, token);
     }
 
     /// Multishot; each completion brings a new descriptor (close-on-exec).
@@ -344,7 +338,7 @@ pub const Uring = struct {
         self.submit();
     }
 
-    pub fn cancel(self: *Uring, token: Token) io.SubmitError!void {
+    pub fn cancel(self: *Uring, _: Descriptor, token: Token) io.SubmitError!void {
         const sqe = try self.prepare(.{ .operation = .none });
         sqe.prep_cancel(token.to_int(), 0);
         sqe.user_data = 0;
@@ -377,101 +371,11 @@ pub const Uring = struct {
         return .{ .operation = .deadline, .epoch = self.deadline_epoch };
     }
 
-    // -- plain calls --------------------------------------------------------------------------
-
-    pub fn now_ns(_: *const Uring) u64 {
-        var spec: linux.timespec = undefined;
-        _ = linux.clock_gettime(.MONOTONIC, &spec);
-        const sec: u64 = @intCast(spec.sec);
-        return sec * std.time.ns_per_s + @as(u64, @intCast(spec.nsec));
-    }
-
-    pub fn receive(self: *Uring, fd: Descriptor, buffer: []u8) io.ReceiveError!usize {
+    /// What is cancelled gives its file back in this very call: a port is free at once.
+    pub fn before_close(self: *Uring, _: Descriptor) void {
+        if (self.submissions() == 0) return;
         self.counters.system_calls += 1;
-        self.counters.receives += 1;
-        return transfer.receive(fd, buffer);
-    }
-
-    pub fn receive_vector(
-        self: *Uring,
-        fd: Descriptor,
-        vectors: []std.posix.iovec,
-    ) io.ReceiveError!usize {
-        self.counters.system_calls += 1;
-        self.counters.receives += 1;
-        return transfer.receive_vector(fd, vectors);
-    }
-
-    pub fn send_vector(
-        self: *Uring,
-        fd: Descriptor,
-        vectors: []const std.posix.iovec_const,
-    ) io.SendError!usize {
-        self.counters.system_calls += 1;
-        self.counters.sends += 1;
-        return transfer.send_vector(fd, vectors);
-    }
-
-    pub fn close(self: *Uring, fd: Descriptor) void {
-        if (self.submissions() > 0) {
-            self.counters.system_calls += 1;
-            // What is cancelled gives its file back in this very call: a port is free at once.
-            _ = io_uring_submit_and_get_events(&self.ring);
-        }
-        self.counters.system_calls += 1;
-        transfer.close(fd);
-    }
-
-    pub fn shutdown(self: *Uring, fd: Descriptor) void {
-        self.counters.system_calls += 1;
-        transfer.shutdown(fd, .both);
-    }
-
-    pub fn open(_: *Uring, family: address_module.Family) transfer.OpenError!Descriptor {
-        return transfer.open(family);
-    }
-
-    pub fn bind(_: *Uring, fd: Descriptor, address: *const Address) io.BindError!void {
-        return transfer.bind(fd, address);
-    }
-
-    pub fn listen(_: *Uring, fd: Descriptor, backlog: u32) io.BindError!void {
-        return transfer.listen(fd, backlog);
-    }
-
-    pub fn local_address(_: *Uring, fd: Descriptor) Address {
-        return transfer.local_address(fd);
-    }
-
-    pub fn peer_address(_: *Uring, fd: Descriptor) Address {
-        return transfer.peer_address(fd);
-    }
-
-    /// Returns the errno, 0 for success.
-    pub fn set_option(_: *Uring, fd: Descriptor, level: i32, name: u32, value: i32) u16 {
-        return transfer.set_option(fd, level, name, value);
-    }
-
-    pub fn set_option_bytes(
-        _: *Uring,
-        fd: Descriptor,
-        level: i32,
-        name: u32,
-        value: []const u8,
-    ) u16 {
-        return transfer.set_option_bytes(fd, level, name, value);
-    }
-
-    pub fn adopt(_: *Uring, fd: Descriptor, unix: bool, backlog: u32) io.BindError!void {
-        return transfer.adopt(fd, unix, backlog);
-    }
-
-    pub fn probe_path(_: *Uring, address: *const Address) transfer.PathState {
-        return transfer.probe_path(address);
-    }
-
-    pub fn unlink_path(_: *Uring, address: *const Address) void {
-        transfer.unlink_path(address);
+        _ = io_uring_submit_and_get_events(&self.ring);
     }
 };
 
@@ -480,87 +384,4 @@ fn timespec(ns: u64) linux.kernel_timespec {
         .sec = @intCast(ns / std.time.ns_per_s),
         .nsec = @intCast(ns % std.time.ns_per_s),
     };
-}
-
-const testing = std.testing;
-
-/// Runs turns until `count` completions came, or a second passed.
-fn collect(uring: *Uring, out: []Completion) !void {
-    var count: usize = 0;
-    const start_ns = uring.now_ns();
-    while (count < out.len) {
-        if (uring.now_ns() - start_ns > std.time.ns_per_s) return error.NothingHappened;
-        uring.begin();
-        var buffer: [io.completions_max]Completion = undefined;
-        var reaped = uring.reap(&buffer);
-        if (reaped.len == 0) {
-            uring.wait(10 * std.time.ns_per_ms);
-            reaped = uring.reap(&buffer);
-        }
-        for (reaped) |completion| {
-            out[count] = completion;
-            count += 1;
-        }
-        _ = uring.finish();
-    }
-}
-
-test "accept, connect, readable, writable and deadline complete: nothing above would ever move" {
-    var uring: Uring = undefined;
-    try uring.init();
-    defer uring.deinit();
-
-    const listener = try uring.open(.ipv4);
-    defer uring.close(listener);
-    try uring.bind(listener, &.ipv4(.{ 127, 0, 0, 1 }, 0));
-    try uring.listen(listener, 16);
-    try uring.accept(listener, .{ .operation = .accept, .handle = 1 });
-
-    const client = try uring.open(.ipv4);
-    const address = uring.local_address(listener);
-    try testing.expect(address.port() != 0);
-    try uring.connect(client, &address, .{ .operation = .connect, .handle = 2 });
-    var done: [2]Completion = undefined;
-    try collect(&uring, &done);
-    const accepted = if (done[0].token.operation == .accept) done[0] else done[1];
-    const connected = if (done[0].token.operation == .connect) done[0] else done[1];
-    try testing.expectEqual(0, connected.result);
-    try testing.expect(accepted.result >= 0 and accepted.more);
-    const server = accepted.result;
-    defer uring.close(server);
-
-    try uring.watch_readable(server, .{ .operation = .readable, .handle = 3 });
-    try uring.watch_writable(client, .{ .operation = .writable, .handle = 4 });
-    try collect(&uring, done[0..1]);
-    try testing.expectEqual(.writable, done[0].token.operation);
-    _ = try uring.send_vector(client, &.{.{ .base = "x", .len = 1 }});
-    try collect(&uring, done[0..1]);
-    try testing.expectEqual(.readable, done[0].token.operation);
-    try testing.expect(done[0].more);
-
-    try uring.set_deadline(uring.now_ns() + std.time.ns_per_ms * 500);
-    try uring.set_deadline(uring.now_ns() + std.time.ns_per_ms * 5);
-    try collect(&uring, done[0..1]);
-    try testing.expectEqual(.deadline, done[0].token.operation);
-
-    uring.close(client);
-    try collect(&uring, done[0..1]);
-    try testing.expectEqual(3, done[0].token.handle);
-}
-
-test "a completion outside a turn signals the eventfd: Bun would sleep for ever" {
-    var uring: Uring = undefined;
-    try uring.init();
-    defer uring.deinit();
-    var pair: [2]i32 = undefined;
-    try testing.expectEqual(.SUCCESS, linux.errno(linux.socketpair(1, 1, 0, &pair)));
-    defer for (pair) |fd| transfer.close(fd);
-    uring.begin();
-    try uring.watch_readable(pair[1], .{ .operation = .readable, .handle = 7 });
-    try testing.expect(uring.finish());
-    var value: u64 = 0;
-    try testing.expectEqual(.AGAIN, linux.errno(linux.read(uring.eventfd, @ptrCast(&value), 8)));
-    _ = try transfer.send_vector(pair[0], &.{.{ .base = "x", .len = 1 }});
-    try testing.expectEqual(8, linux.read(uring.eventfd, @ptrCast(&value), 8));
-    try testing.expect(uring.work_is_waiting());
 }

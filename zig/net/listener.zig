@@ -77,7 +77,8 @@ pub const Listener = struct {
 
     /// Leaves the descriptor to whoever copied it.
     pub fn surrender(listener: *Listener, io: anytype) void {
-        if (listener.accepting) io.cancel(listener.token()) catch |failure| switch (failure) {
+        const fd = listener.fd;
+        if (listener.accepting) io.cancel(fd, listener.token()) catch |failure| switch (failure) {
             // It may take a connection more, which is closed then: the peer tries again.
             error.SystemResources => {},
         };
@@ -88,9 +89,10 @@ pub const Listener = struct {
     pub fn close(listener: *Listener, io: anytype) void {
         if (listener.binding) |binding| binding.unbind();
         listener.binding = null;
-        if (listener.fd < 0) return;
-        if (listener.accepting) io.cancel(listener.token()) catch io.shutdown(listener.fd);
-        io.close(listener.fd);
+        const fd = listener.fd;
+        if (fd < 0) return;
+        if (listener.accepting) io.cancel(fd, listener.token()) catch io.shutdown(fd);
+        io.close(fd);
         // Nobody else can have bound this path while we listened there.
         const made = !listener.adopted and listener.address.family() == .unix;
         if (made) io.unlink_path(&listener.address);

@@ -9,7 +9,8 @@ pub const Timer = struct {
     handle: u32,
 
     pub const Kind = enum(u8) {
-        /// End of a connect attempt, of a handshake or of a pause between attempts.
+        /// End of a connect attempt, of a handshake or of a pause between attempts; later the
+        /// nearest moment of the connection's heartbeat.
         session,
         /// End of a closed socket's linger time.
         linger,

@@ -278,6 +278,19 @@ test "a PING is answered with its context: a peer with heartbeats would hang up"
     try target.expect_dropped("\x04\x05\x04PING", .malformed_command);
 }
 
+test "a violation in one packet with the READY ends the connection, and nothing else" {
+    var target: Target = undefined;
+    try target.init();
+    defer target.deinit();
+    target.owner.slot(target.pull).socket.options.heartbeat_interval_ms = 100;
+    var mock = try target.dial();
+    defer mock.deinit();
+    mock.send(worlds.greeting ++ comptime worlds.ready("PUSH") ++ "\x04\x01\xff");
+    try target.world.settle();
+    try target.owner.expect_ended(target.pull, .malformed_command);
+    try target.expect_good_works();
+}
+
 test "commands we do not know, and late READY and ERROR, are ignored: libzmq ignores them" {
     var target: Target = undefined;
     try target.init();

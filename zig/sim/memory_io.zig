@@ -98,6 +98,8 @@ pub const Endpoint = struct {
     accepting: ?Token = null,
     backlog: std.ArrayList(*Endpoint) = .empty,
     backlog_max: u32 = 0,
+    /// The peer's kernel answers nothing any more.
+    cut: bool = false,
     /// A raw listener never answers in time, or a test takes the connections itself.
     raw: bool = false,
 
@@ -588,10 +590,14 @@ pub const MemoryIO = struct {
         return buffer[0..count];
     }
 
-    pub fn finish(self: *MemoryIO) bool {
+    pub fn finish(self: *MemoryIO, _: io_module.Next) bool {
         assert(self.in_turn);
         self.in_turn = false;
         return !self.work_is_waiting();
+    }
+
+    pub fn signals(_: *const MemoryIO) bool {
+        return true;
     }
 
     pub fn work_is_waiting(self: *const MemoryIO) bool {
@@ -606,7 +612,7 @@ pub const MemoryIO = struct {
     pub fn sleep(self: *MemoryIO, timeout_ns: ?u64) void {
         self.begin();
         self.wait(timeout_ns);
-        _ = self.finish();
+        _ = self.finish(.call);
     }
 
     /// The clock goes on to the next event that concerns this context, at most to the timeout.
@@ -665,8 +671,8 @@ pub const MemoryIO = struct {
         endpoint.watches.append(self.network.allocator, it) catch unreachable; // See `init`.
     }
 
-    pub fn unwatch(self: *MemoryIO, token: Token) io_module.SubmitError!void {
-        return self.cancel(token);
+    pub fn unwatch(self: *MemoryIO, fd: Descriptor, token: Token) io_module.SubmitError!void {
+        return self.cancel(fd, token);
     }
 
     pub fn accept(self: *MemoryIO, fd: Descriptor, token: Token) io_module.SubmitError!void {
@@ -698,7 +704,7 @@ pub const MemoryIO = struct {
     }
 
     /// Ends the first request with this token, if there is one.
-    pub fn cancel(self: *MemoryIO, token: Token) io_module.SubmitError!void {
+    pub fn cancel(self: *MemoryIO, _: Descriptor, token: Token) io_module.SubmitError!void {
         try self.prepare();
         for (self.network.endpoints.items) |endpoint| {
             if (endpoint.owner != self) continue;
@@ -784,6 +790,10 @@ pub const MemoryIO = struct {
         endpoint.end_coming = .closed;
         endpoint.end_arrived = .closed;
         self.network.fire(endpoint, .readable);
+    }
+
+    pub fn end_sending(self: *MemoryIO, fd: Descriptor) void {
+        self.network.send_end(self.get(fd), .closed);
     }
 
     pub fn receive(self: *MemoryIO, fd: Descriptor, buffer: []u8) io_module.ReceiveError!usize {
@@ -924,6 +934,11 @@ pub const MemoryIO = struct {
         return to.descriptor_new(endpoint).?;
     }
 
+    /// A silent network is one that a test has cut.
+    pub fn peer_answers(self: *MemoryIO, fd: Descriptor) bool {
+        return !self.get(fd).cut;
+    }
+
     pub fn probe_path(self: *MemoryIO, address: *const Address) transfer.PathState {
         if (self.network.listener_at(address) != null) return .live;
         return if (self.path_index(address) == null) .absent else .stale;
@@ -939,7 +954,7 @@ const testing = std.testing;
 
 fn expect_completion(io: *MemoryIO, operation: io_module.Operation) !Completion {
     io.begin();
-    defer _ = io.finish();
+    defer _ = io.finish(.event_loop);
     io.wait(time.ns_per_s);
     try testing.expect(io.completions.items.len > 0);
     const completion = io.completions.orderedRemove(0);
@@ -959,7 +974,7 @@ test "the network in memory behaves as the ring does: else its tests would prove
     try io.listen(listener, 16);
     const accept_token: Token = .{ .operation = .accept, .handle = 1 };
     try io.accept(listener, accept_token);
-    defer io.cancel(accept_token) catch unreachable; // No failure was asked for.
+    defer io.cancel(listener, accept_token) catch unreachable; // No failure was asked for.
 
     const client = try io.open(.ipv4);
     const address = io.local_address(listener);
@@ -990,7 +1005,7 @@ test "the network in memory behaves as the ring does: else its tests would prove
     io.close(client);
     _ = try expect_completion(&io, .readable);
     try testing.expectEqual(0, try io.receive(server, &buffer));
-    try io.unwatch(watch);
+    try io.unwatch(server, watch);
     try testing.expectEqual(false, (try expect_completion(&io, .readable)).more);
 }
 
@@ -1010,6 +1025,6 @@ test "a watch that nobody ended keeps its connection open: a forgotten one must 
     try io.watch_readable(fd, token);
     io.close(fd);
     try testing.expect(!peer.ended());
-    try io.unwatch(token);
+    try io.unwatch(fd, token);
     try testing.expect(peer.ended());
 }

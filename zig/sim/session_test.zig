@@ -692,3 +692,31 @@ test "metadata of a handshake that does not end is given back: each attempt woul
         try testing.expectEqual(live_bytes, owner.live_bytes());
     }
 }
+
+test "with interval -1 a lost connection is the last, and the socket goes on without it" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const push = try owner.open(.push);
+    owner.slot(push).socket.options.reconnect_interval_ms = -1;
+    const listener = world.network.listen(&address);
+    _ = try owner.connect(push, address);
+    var mock = try accept(&world, listener, "PULL");
+    defer mock.deinit();
+    owner.slot(push).socket.want(.{ .writable = true, .connected = true });
+    mock.peer.close();
+    try world.settle();
+    const stopped = try owner.next_event(push, .connect_stopped);
+    try testing.expectEqual(.peer_closed, stopped.reason);
+    try testing.expectEqual(0, owner.context.session_table.count());
+    // Who never wanted another connection makes one by hand: that is no failure.
+    try testing.expectError(error.WouldBlock, owner.send(push, &.{"x"}));
+    owner.slot(push).socket.options.reconnect_interval_ms = 100;
+    _ = try owner.connect(push, address);
+    var next = try accept(&world, listener, "PULL");
+    defer next.deinit();
+    try owner.send(push, &.{"y"});
+    try world.settle();
+    try next.expect_message(&.{"y"});
+}

@@ -91,7 +91,9 @@ pub const Interest = packed struct(u32) {
     connected: bool = false,
     /// A peer subscribed to something, or cancelled.
     subscribed: bool = false,
-    _: u28 = 0,
+    /// The queue of a peer was sent, or dropped.
+    drained: bool = false,
+    _: u27 = 0,
 
     pub fn any(interest: Interest) bool {
         return @as(u32, @bitCast(interest)) != 0;
@@ -134,6 +136,10 @@ pub const Record = extern struct {
     topics: u32 = 0,
     /// Peers that spoke well and were turned away: a routing id twice, a second peer of a PAIR.
     peers_refused: u32 = 0,
+    /// Connections ended for want of a sign of life.
+    heartbeats_failed: u32 = 0,
+    /// Why the last of its connections has ended for good (a Reason); 0: there may be others.
+    failure: u32 = 0,
 };
 
 /// One allocation of memory that is shared with the owner.
