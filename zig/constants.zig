@@ -33,8 +33,8 @@ pub const flush_bytes = 56 * 1024;
 /// What a message within the process counts for at least towards `flush_bytes`: 512 of them are
 /// handed over at once, so that the receiver begins long before the high-water marks are reached.
 pub const hand_over_bytes_min = flush_bytes / 512;
-/// So often what has been read of a peer in this process is told to it at least, messages. Without a
-/// wake-up: a sender that is not held back learns of it with what it hands over next.
+/// So often what has been read of a peer in this process is told to it at least, messages. Without
+/// a wake-up: a sender that is not held back learns of it with what it hands over next.
 pub const acknowledge_every_max = 256;
 /// Data of a small connection's first send segment, and of a busy one's segments.
 pub const segment_bytes_small = 1024;

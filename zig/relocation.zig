@@ -22,6 +22,7 @@ const SubscriptionTrie = @import("socket/subscription_trie.zig").SubscriptionTri
 const Moving = @import("core/inproc.zig").Moving;
 const Outcome = @import("core/session.zig").Outcome;
 const receive_ring = @import("core/receive_ring.zig");
+const SocketType = @import("zmtp/socket_type.zig").SocketType;
 const socks = @import("net/socks.zig");
 const sockets = @import("socket/socket.zig");
 
@@ -77,6 +78,7 @@ pub const Connection = struct {
     identity: []const u8 = "",
     local_id: []const u8 = "",
     speaks_3_1: bool = false,
+    peer_type: ?SocketType = null,
     /// Not done yet.
     handshake: ?*const Handshake = null,
     /// What of the handshake is still to be sent.
@@ -239,6 +241,7 @@ fn copy_session(
         .identity = try arena.dupe(u8, pipe.identity),
         .local_id = try arena.dupe(u8, pipe.local_id),
         .speaks_3_1 = pipe.speaks_3_1,
+        .peer_type = pipe.peer_type,
         .unsent_messages = pipe.send.messages,
     };
     const unsent = try pipe.send.copy_unsent(arena);
@@ -347,6 +350,7 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     try pipe.set_identity(connection.identity);
     try pipe.set_local_id(connection.local_id);
     pipe.speaks_3_1 = connection.speaks_3_1;
+    pipe.peer_type = connection.peer_type;
     const slabs = &context.resources.slabs;
     pipe.send.travels = connection.link != null or connection.name.len > 0;
     if (connection.name.len > 0) try session.name.set(slabs, connection.name);

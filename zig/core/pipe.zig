@@ -338,7 +338,8 @@ pub const Pipe = struct {
         return if (@as(i32, @bitCast(read)) < 0) 0 else read;
     }
 
-    /// What is between the two queues counts no more, or not yet: the link to the peer is new or gone.
+    /// What is between the two queues counts no more, or not yet: the link to the peer is new or
+    /// gone.
     pub fn reset_handed_over(pipe: *Pipe, acknowledge_every: u32) void {
         const list = &pipe.resources.unacknowledged;
         if (pipe.unacknowledged_link.linked()) list.remove(pipe);

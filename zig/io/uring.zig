@@ -268,7 +268,9 @@ pub const Uring = struct {
             .sec = @intCast(ns / std.time.ns_per_s),
             .nsec = @intCast(ns % std.time.ns_per_s),
         };
-        var polled = [1]linux.pollfd{.{ .fd = self.eventfd, .events = linux.POLL.IN, .revents = 0 }};
+        var polled = [1]linux.pollfd{
+            .{ .fd = self.eventfd, .events = linux.POLL.IN, .revents = 0 },
+        };
         self.counters.system_calls += 2;
         // EINTR is an answer like any other: the caller looks at what came in.
         _ = linux.ppoll(&polled, polled.len, if (timeout_ns == null) null else &spec, null);
