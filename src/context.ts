@@ -139,6 +139,7 @@ export class NativeContext {
 
   closeAll(): void {
     for (const socket of [...this.#sockets.values()]) socket.close();
+    for (const proxy of this.#proxies) proxy.finish();
   }
 
   /** Something waits for the native side: the process stays alive. */
@@ -423,7 +424,6 @@ export class NativeContext {
   end(): void {
     if (this.#ended) return;
     this.closeAll();
-    for (const proxy of this.#proxies) proxy.finish();
     this.#ended = true;
     this.#wake.stop();
     // Their sockets have linger, too.

@@ -17,7 +17,14 @@ import {
 } from "./ffi/abi.generated.ts";
 import type { SocketCore } from "./socket_core.ts";
 import { Steps } from "./steps.ts";
-import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
+import {
+  closedWhileWaiting,
+  refused,
+  timeoutError,
+  timeoutOf,
+  Wait,
+  type WaitOptions,
+} from "./wait.ts";
 
 /** A received message: its parts, each a Buffer that nothing overwrites. */
 export type Message = Buffer[];
@@ -324,12 +331,11 @@ export class ReceiveQueue {
   #receive<T>(attempt: () => T | undefined, options: WaitOptions | undefined): Promise<T> {
     const core = this.#core;
     if (core.closed) return Promise.reject(zmqError("EBADF"));
-    if (core.blocked) throw busyError("binding");
-    if (this.#waits.length > 0) {
-      if (!core.queues) throw busyError("reading");
-      return this.#wait(attempt, options);
-    }
-    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    core.checkFree();
+    if (this.#waits.length > 0 && !core.queues) throw busyError("reading");
+    const refusal = refused(options);
+    if (refusal) return refusal;
+    if (this.#waits.length > 0) return this.#wait(attempt, options);
     if (this.#context.spend()) return this.#yield(attempt, options);
     try {
       const value = attempt();
@@ -405,7 +411,7 @@ export class ReceiveQueue {
   // -- iteration --------------------------------------------------------------------------------
 
   iterate(): AsyncIterableIterator<Message> {
-    return new Steps(this, this.#attemptOne);
+    return new Steps(this, () => this.#attemptOne());
   }
 
   batches(options?: BatchOptions): AsyncIterableIterator<Message[]> {
@@ -432,9 +438,12 @@ export class ReceiveQueue {
     return this.#core.closed;
   }
 
-  /** An iterator ends: what its last step lent is given back. */
-  stepsEnded(): void {
+  /** An iterator ends: what its last step lent is given back, and its next one does not wait. */
+  stepsEnded(attempt: () => unknown): void {
     this.#endBorrow();
+    for (const wait of this.#waits.filter((it) => it.attempt === attempt)) {
+      wait.reject(closedWhileWaiting());
+    }
   }
 
   // -- blocking ---------------------------------------------------------------------------------
@@ -470,10 +479,6 @@ export class ReceiveQueue {
 /** Uninitialised memory must never pass for a message. */
 function lostPart(): Error {
   return new Error("monocoque: a received part is not where it was");
-}
-
-function closedWhileWaiting(): Error {
-  return zmqError("EAGAIN", { advice: "The socket was closed while this call waited." });
 }
 
 function checkMax(max: number): void {

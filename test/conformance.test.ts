@@ -9,12 +9,13 @@ const document = readFileSync(`${root}/docs/conformance.md`, "utf8");
 
 /** libzmq's tests of socket types, PUB/SUB, life cycle, API and drafts. */
 const libzmq = `
-  test_spec_req test_spec_rep test_spec_dealer test_spec_router test_spec_pushpull test_req_correlate
-  test_req_relaxed test_invalid_rep test_reqrep_device test_reqrep_inproc test_reqrep_ipc
-  test_reqrep_tcp test_reqrep_tipc test_reqrep_vmci test_reqrep_vsock test_pair_inproc test_pair_ipc
-  test_pair_tcp test_pair_tipc test_pair_vmci test_pair_vsock test_pair_tcp_cap_net_admin
-  test_router_mandatory test_router_mandatory_hwm test_router_mandatory_tipc test_router_handover
-  test_router_notify test_probe_router test_connect_rid test_issue_566 test_srcfd
+  test_spec_req test_spec_rep test_spec_dealer test_spec_router test_spec_pushpull
+  test_req_correlate test_req_relaxed test_invalid_rep test_reqrep_device test_reqrep_inproc
+  test_reqrep_ipc test_reqrep_tcp test_reqrep_tipc test_reqrep_vmci test_reqrep_vsock
+  test_pair_inproc test_pair_ipc test_pair_tcp test_pair_tipc test_pair_vmci test_pair_vsock
+  test_pair_tcp_cap_net_admin test_router_mandatory test_router_mandatory_hwm
+  test_router_mandatory_tipc test_router_handover test_router_notify test_probe_router
+  test_connect_rid test_issue_566 test_srcfd
 
   test_pubsub test_mock_pub_sub test_sub_forward test_sub_forward_tipc test_xpub_topic
   test_xpub_verbose test_xsub_verbose test_xpub_manual test_xpub_manual_last_value

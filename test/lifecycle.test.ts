@@ -165,6 +165,15 @@ describe("an idle socket in a process that something else keeps alive", () => {
   }, 30_000);
 });
 
+test("process.exit() does not hang on a bind that is under way", async () => {
+  using pull = new Pull();
+  const endpoint = JSON.stringify(bound(pull));
+  for (const binding of [`new Pull().bind(${endpoint})`, `new Pull().bind("tcp://localhost:*")`]) {
+    const result = await run(`${binding}; process.exit(3);`, { timeout: 5000 });
+    expect(result).toMatchObject({ stderr: "", exitCode: 3 });
+  }
+});
+
 describe("queued messages", () => {
   /** Runs a sender and returns what arrived within its life. */
   async function arrives(script: string, expected: number) {

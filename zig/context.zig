@@ -93,6 +93,8 @@ pub fn ContextType(comptime IO: type) type {
         resources: Resources,
         /// Where connections inside the process have news.
         mailbox: Mailbox,
+        /// Mail was taken outside a turn: what it brought is for the next one.
+        took_mail: bool = false,
         slots: HandleTable(Slot, .{ .chunk_slots = 16 }),
         session_table: HandleTable(Session, .{ .chunk_slots = 16 }),
         listener_table: HandleTable(Listener, .{ .chunk_slots = 16 }),
@@ -164,6 +166,7 @@ pub fn ContextType(comptime IO: type) type {
             context.flush_dirty();
             inproc.acknowledge(context);
             inproc.take_mail(context);
+            context.took_mail = false;
             context.io.set_deadline(context.timers.nearest_ns()) catch {
                 // No room for the request now: the turn is taken again.
                 _ = context.io.finish();
@@ -217,7 +220,7 @@ pub fn ContextType(comptime IO: type) type {
 
         /// We have left ourselves something: nothing else will tell.
         pub fn has_mail(context: *const Context) bool {
-            return context.mailbox.waiting() > 0;
+            return context.took_mail or context.mailbox.waiting() > 0;
         }
 
         /// Nothing may tell when memory is there again, so it is looked for.
@@ -306,7 +309,9 @@ pub fn ContextType(comptime IO: type) type {
         /// Hands over everything that was queued since the last flush.
         pub fn flush_dirty(context: *Context) void {
             context.resources.dirty_bytes = 0;
+            context.resources.flush_due = false;
             while (context.resources.dirty.pop_front()) |pipe| {
+                pipe.begin_flush();
                 const session = context.session_table.get(pipe.session) orelse continue;
                 context.apply(session, session.flush());
             }
@@ -399,7 +404,7 @@ pub fn ContextType(comptime IO: type) type {
             }
             if (session.kind == .accepted) return context.orphan(slot, session);
             if (session.closing and session.pipe.send.empty()) return context.finish(session);
-            if (session.options.immediate != 0) socket.detach(&session.pipe);
+            if (session.options.immediate != 0) context.leave_unread(slot, session);
             const ms = session.next_attempt_ms(&context.prng) orelse {
                 // Nothing may be queued for it any more, as for a peer that had connected to us.
                 session.state = .ended;
@@ -408,6 +413,31 @@ pub fn ContextType(comptime IO: type) type {
             session.state = .backoff;
             context.arm(&session.timer, ms);
             context.record(slot, session, .connect_retried, reason, ms);
+        }
+
+        /// It has no pipe until it is connected again (immediate). What it has received stays, as
+        /// that of a peer that has left.
+        fn leave_unread(context: *Context, slot: *Slot, session: *Session) void {
+            const pipe = &session.pipe;
+            slot.socket.detach(pipe);
+            pipe.receive_full = false;
+            pipe.receive.drop_begun(&context.resources);
+            const messages = pipe.receive.messages;
+            if (messages == 0) return;
+            const left = context.make_session(slot, .accepted, session.endpoint) catch {
+                slot.socket.record.dropped_disconnect += messages;
+                return pipe.receive.clear(&context.resources);
+            };
+            left.state = .ended;
+            left.pipe.number = pipe.number;
+            left.pipe.receive = pipe.receive;
+            pipe.receive = .{};
+            left.pipe.set_local_id(pipe.local_id) catch {
+                slot.socket.record.dropped_disconnect += messages;
+                return context.destroy(left);
+            };
+            slot.socket.attach(&left.pipe);
+            context.orphan(slot, left);
         }
 
         fn failure_type(reason: Reason) monitor.EventType {
@@ -648,13 +678,16 @@ pub fn ContextType(comptime IO: type) type {
                 inproc.take_mail(context);
                 return slot.socket.send(part, more, borrow);
             };
-            if (context.resources.dirty_bytes >= constants.flush_bytes) context.release_borrowed();
+            const resources = &context.resources;
+            const many = resources.dirty_bytes >= constants.flush_total_bytes;
+            if (many or resources.flush_due) context.release_borrowed();
         }
 
         /// Flushes, and copies what the kernel did not take of borrowed payloads: the caller's
         /// memory is its own again.
         pub fn release_borrowed(context: *Context) void {
             while (context.resources.dirty.pop_front()) |pipe| {
+                pipe.begin_flush();
                 const session = context.session_table.get(pipe.session) orelse continue;
                 const outcome = session.flush();
                 pipe.send.detach(&context.resources.slabs) catch {
@@ -664,6 +697,7 @@ pub fn ContextType(comptime IO: type) type {
                 context.apply(session, outcome);
             }
             context.resources.dirty_bytes = 0;
+            context.resources.flush_due = false;
             context.io.submit();
         }
 

@@ -29,7 +29,7 @@ const typeNames = new Map<number, string>(
 export function peerOf(core: SocketCore, routingId: string | Uint8Array): PeerInfo | undefined {
   core.check();
   if (typeof routingId !== "string" && !(routingId instanceof Uint8Array)) {
-    throw new TypeError("a routing id is a string or a Uint8Array");
+    throw new TypeError(`A routing id is a string or a Uint8Array, not ${typeof routingId}`);
   }
   const id = Buffer.from(routingId as Uint8Array);
   const { native, record } = core.context;
