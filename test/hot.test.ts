@@ -43,7 +43,10 @@ test("a server binds its port again after each change and answers with the new c
   let before = 0;
   for (let version = 0; version < 4; version += 1) {
     if (version > 0) write(version);
-    expect((await output.next()).value).toBe(`version ${version}`);
+    let line = (await output.next()).value;
+    // One write may be seen as two changes of the file.
+    while (version > 0 && line === `version ${version - 1}`) line = (await output.next()).value;
+    expect(line).toBe(`version ${version}`);
     let answer = "";
     for (let i = 0; i < 20 && answer === ""; i += 1) {
       await request.send("question");
@@ -87,7 +90,10 @@ test("a proxy of the evaluation before ends, and its port is free", async () => 
   const output = lines(child.stdout);
   for (let version = 0; version < 3; version += 1) {
     if (version > 0) write(version);
-    expect((await output.next()).value).toBe(`version ${version}`);
+    let line = (await output.next()).value;
+    // One write may be seen as two changes of the file.
+    while (version > 0 && line === `version ${version - 1}`) line = (await output.next()).value;
+    expect(line).toBe(`version ${version}`);
   }
   child.kill("SIGKILL");
   await child.exited;
