@@ -29,6 +29,7 @@ const rows = [
   ["wake.ts", "wait.ts", "steps.ts"],
   ["context.ts"],
   ["peer_waits.ts", "option_values.ts", "socket_stats.ts"],
+  ["kept_messages.ts"],
   // The queues and the core of a socket know each other by type only.
   ["send_queue.ts", "receive_queue.ts", "observer.ts", "socket_core.ts"],
   ["socket.ts"],
