@@ -9,7 +9,7 @@ import { median } from "./lib/stats.ts"
 import { cellOf, count, join, rowsOf, significant, sizeName, table, times } from "./lib/table.ts"
 import type { NativeResult } from "./native.ts"
 import type { ProxySeries } from "./proxy.ts"
-import { ROUTER_SIZE, ROUTER_WINDOW, type RouterSeries } from "./router.ts"
+import { ROUTER_SIZE, type RouterSeries } from "./router.ts"
 import type { ThroughputSeries } from "./throughput.ts"
 
 export interface Results {
@@ -141,7 +141,7 @@ function fanoutTables(series: FanoutSeries[]): string[] {
 }
 
 function routerTable(series: RouterSeries[]): string {
-  const columns = distinct(series, ({ clients }) => (clients === 1 ? "1 client" : `${clients} clients`))
+  const columns = distinct(series, ({ clients, window }) => `${clients} × ${window}`)
   const rows = rowsOf(series, (contender) =>
     columns.flatMap(({ of }) => [
       cellOf(of, contender, ratesOf),
@@ -152,9 +152,8 @@ function routerTable(series: RouterSeries[]): string {
     ]),
   )
   const transport = series[0]?.setting.transport
-  const what = `${ROUTER_SIZE} B, ${ROUTER_WINDOW} requests outstanding each`
-  const title = `DEALER ↔ ROUTER over ${transport}, ${what}: round trips per second (CPU: ns, clients + server)`
-  return table(title, ["", ...columns.flatMap(({ title: clients }) => [clients, "CPU"])], rows)
+  const what = `${ROUTER_SIZE} B: round trips per second (CPU: ns, clients + server)`
+  return table(`DEALER ↔ ROUTER over ${transport}, ${what}`, ["clients × outstanding", ...columns.flatMap(({ title: clients }) => [clients, "CPU"])], rows)
 }
 
 function inprocTable(series: InprocSeries[]): string {

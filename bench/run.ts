@@ -1,6 +1,6 @@
 // `npm run bench`: every measurement side by side in one run, printed as markdown.
-//   npm run bench -- --quick            about 3 minutes
-//   npm run bench                       about 15 minutes
+//   npm run bench -- --quick            about 5 minutes
+//   npm run bench                       about 13 minutes
 //   npm run bench -- --help
 import { measureBurst } from "./cold_burst.ts"
 import { measureLatency } from "./latency.ts"

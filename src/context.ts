@@ -36,6 +36,13 @@ const OPERATIONS_PER_LOOK = 64;
 
 /** The chunk while traffic is heavy, bytes; after this many turns that end with more to do. */
 const CHUNK_BYTES_BUSY = 256 * 1024;
+
+/**
+ * The same for a thread of many sockets: what came for the others is moved when one of them looks for
+ * more and there is no room, and this is room for all. With few it is colder memory for nothing.
+ */
+const CHUNK_BYTES_MANY = 1024 * 1024;
+const MANY_SOCKETS = 4;
 const BUSY_TURNS = 16;
 
 /** Milliseconds without a turn after which the chunk is small again. */
@@ -145,6 +152,7 @@ export class NativeContext {
 
   closeAll(): void {
     for (const socket of [...this.#sockets.values()]) socket.close();
+    for (const proxy of this.#proxies) proxy.finish();
   }
 
   /** Something waits for the native side: the process stays alive. */
@@ -369,8 +377,9 @@ export class NativeContext {
    * for each chunk: there a small one, out of the cache, is faster.
    */
   #adaptChunk(): void {
-    if (this.#keepsViews || this.chunk.length === CHUNK_BYTES_BUSY) return;
-    this.#lendChunk(CHUNK_BYTES_BUSY);
+    if (this.#keepsViews) return;
+    const bytes = this.#sockets.size < MANY_SOCKETS ? CHUNK_BYTES_BUSY : CHUNK_BYTES_MANY;
+    if (this.chunk.length !== bytes) this.#lendChunk(bytes);
   }
 
   #lendChunk(bytes: number): void {
@@ -440,7 +449,6 @@ export class NativeContext {
   end(): void {
     if (this.#ended) return;
     this.closeAll();
-    for (const proxy of this.#proxies) proxy.finish();
     this.#ended = true;
     this.#wake.stop();
     // Their sockets have linger, too.

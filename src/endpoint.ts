@@ -79,9 +79,7 @@ export interface AddressOptions {
  * ```
  */
 export function parseEndpoint(text: string, purpose: Purpose): Endpoint {
-  if (typeof text !== "string") {
-    throw new TypeError(`An endpoint is a string such as tcp://127.0.0.1:5555, not ${typeof text}`);
-  }
+  checkText(text);
   const colon = text.indexOf("://");
   if (colon < 0) {
     throw invalid(text, "Write it as transport://address, such as tcp://127.0.0.1:5555.");
@@ -100,6 +98,11 @@ export function parseEndpoint(text: string, purpose: Purpose): Endpoint {
       ? "udp:// comes in a later version: Radio and Dish speak tcp://, ipc:// and inproc://."
       : "The transports are tcp://, ipc:// and inproc://.";
   throw zmqError("EPROTONOSUPPORT", { endpoint: text, advice });
+}
+
+function checkText(text: unknown): void {
+  if (typeof text === "string") return;
+  throw new TypeError(`An endpoint is a string such as tcp://127.0.0.1:5555, not ${typeof text}`);
 }
 
 function invalid(endpoint: string, advice: string) {
@@ -305,7 +308,13 @@ export async function numericEndpoints(text: string): Promise<string[]> {
   );
 }
 
-function addressKey(text: string, purpose: Purpose, options: AddressOptions): string | undefined {
+/** What all ways to write an address have in common; undefined for what is none. */
+export function addressKey(
+  text: string,
+  purpose: Purpose,
+  options: AddressOptions,
+): string | undefined {
+  checkText(text);
   if (!text.startsWith("tcp://") || /[*;]/.test(text)) return undefined;
   try {
     const address = literalAddress(parseEndpoint(text, purpose), options);

@@ -105,7 +105,7 @@ const texts: Record<ErrorCode, readonly [text: string, advice: string]> = {
   ENOTSUP: ["Operation not supported", "This socket type cannot do it."],
   EPERM: ["Operation not permitted", "Check the permissions of this process."],
   EPROTO: ["Protocol error", "The peer does not speak ZMTP 3: check what listens there."],
-  EPROTONOSUPPORT: ["Protocol not supported", "Use tcp:// or ipc://."],
+  EPROTONOSUPPORT: ["Protocol not supported", "Use tcp://, ipc:// or inproc://."],
   EROFS: ["Read-only file system", "Put the ipc socket on a file system that can be written."],
   ETERM: ["Context was terminated", "Create a new context and sockets."],
 };

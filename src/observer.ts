@@ -88,6 +88,7 @@ export class Observer implements AsyncIterable<Event> {
   constructor(core: SocketCore) {
     this.#core = core;
     if (core.closed) return;
+    core.checkOwn();
     const status = core.context.native.monitor(core.handle, 1);
     if (status < 0) throw errnoError(status);
     core.dispatch.onEvents = () => this.#drain();
@@ -123,6 +124,7 @@ export class Observer implements AsyncIterable<Event> {
   }
 
   #add(type: EventType, listener: Listener, once: boolean): this {
+    if (typeof listener !== "function") throw new TypeError("A listener of events is a function");
     const listeners = this.#listeners.get(type) ?? new Map<Listener, boolean>();
     this.#listeners.set(type, listeners.set(listener, once));
     return this;

@@ -2,26 +2,34 @@
 // queues, and each for something of its own.
 
 import type { NativeContext } from "./context.ts";
-import { zmqError } from "./errors.ts";
-import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
+import {
+  checkWait,
+  closedWhileWaiting,
+  timeoutError,
+  timeoutOf,
+  Wait,
+  type WaitOptions,
+} from "./wait.ts";
 
 export class PeerWaits {
   readonly #context: NativeContext;
   readonly #socket: number;
   readonly #interest: number;
   readonly #waits = new Set<Wait<true>>();
-  #closed = false;
+  readonly #check: () => void;
 
-  constructor(context: NativeContext, socket: number, interest: number) {
+  /** `check` throws when the native socket is not to be asked any more. */
+  constructor(context: NativeContext, socket: number, interest: number, check: () => void) {
     this.#context = context;
     this.#socket = socket;
     this.#interest = interest;
+    this.#check = check;
   }
 
   /** Resolves as soon as `come` says so; what it throws is what the wait rejects with. */
   async until(come: () => boolean, options?: WaitOptions, endpoint?: string): Promise<void> {
-    if (this.#closed) throw zmqError("EBADF");
-    options?.signal?.throwIfAborted();
+    this.#check();
+    checkWait(options);
     const timeoutMs = timeoutOf(options, -1);
     if (come()) return;
     if (timeoutMs === 0) throw timeoutError(endpoint);
@@ -59,8 +67,6 @@ export class PeerWaits {
   }
 
   close(): void {
-    this.#closed = true;
-    const advice = "The socket was closed while this call waited.";
-    for (const wait of [...this.#waits]) wait.reject(zmqError("EAGAIN", { advice }));
+    for (const wait of [...this.#waits]) wait.reject(closedWhileWaiting());
   }
 }

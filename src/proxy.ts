@@ -37,7 +37,7 @@ const MEMORY_MIB = 4096;
  * (publishers and routers drop as ever, and count it). Source: zmq_proxy_steerable(3).
  *
  * Bind, connect and set options first: with `run` the sockets are the proxy's, with connections and
- * messages, and every call on them but `close` throws EBUSY.
+ * messages, and whatever is asked of them but `close`, or set, throws EBUSY.
  *
  * ```ts
  * const proxy = new Proxy(new Router(), new Dealer());
@@ -68,6 +68,9 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
     checkSocket("frontEnd", frontEnd, joinable);
     checkSocket("backEnd", backEnd, joinable);
     if (capture !== undefined) checkSocket("capture", capture, capturing);
+    if ([frontEnd, backEnd].includes(capture as F & B)) {
+      throw new TypeError("Proxy capture must be another socket than frontEnd and backEnd");
+    }
     this.frontEnd = frontEnd;
     this.backEnd = backEnd;
     this.capture = capture;

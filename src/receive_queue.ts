@@ -15,9 +15,17 @@ import {
   SharedRecord,
   SocketRecord,
 } from "./ffi/abi.generated.ts";
+import { BORROWED_VIEW_BYTES_MIN, KeptMessages } from "./kept_messages.ts";
 import type { SocketCore } from "./socket_core.ts";
 import { Steps } from "./steps.ts";
-import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
+import {
+  closedWhileWaiting,
+  refused,
+  timeoutError,
+  timeoutOf,
+  Wait,
+  type WaitOptions,
+} from "./wait.ts";
 
 /** A received message: its parts, each a Buffer that nothing overwrites. */
 export type Message = Buffer[];
@@ -36,20 +44,7 @@ export interface BatchOptions extends WaitOptions {
 /** A part below this is copied (9 to 50 ns); a view would keep its 64 KiB neighbourhood alive. */
 const VIEW_BYTES_MIN = 512;
 
-/** In a borrowed batch nothing is kept, so this is where a view costs less than a copy. */
-const BORROWED_VIEW_BYTES_MIN = 256;
-
 const BATCH_MAX_DEFAULT = 1024;
-
-/** Borrowed messages whose objects are used again. */
-const KEPT_MAX = 1024;
-
-interface Kept {
-  message: Message;
-  part: Buffer;
-  /** Its offset in the chunk; -1: memory of its own. */
-  place: number;
-}
 
 const MASK = RING_ENTRIES - 1;
 const ENTRY_WORDS = EntryRecord.bytes / 4;
@@ -75,9 +70,8 @@ export class ReceiveQueue {
   #detached = false;
   /** Buffers of large parts of a borrowed batch. */
   readonly #borrowedLent: Buffer[] = [];
-  /** The objects of borrowed messages, by their index in the batch, for the next step. */
-  readonly #kept: Kept[] = [];
-  #keptChunk: Buffer | undefined;
+  /** The objects of borrowed messages, for the next step. */
+  readonly #kept: KeptMessages;
 
   constructor(core: SocketCore) {
     this.#core = core;
@@ -85,6 +79,7 @@ export class ReceiveQueue {
     this.#handle = core.handle;
     this.#words = core.words;
     this.#copy = core.context.native.copy;
+    this.#kept = new KeptMessages(core.words, core.handle, this.#copy);
   }
 
   set detached(value: boolean) {
@@ -206,11 +201,7 @@ export class ReceiveQueue {
     const words = this.#words;
     if (this.#taken === words[FILLED] && !this.#refill()) return undefined;
     const { chunk } = this.#context;
-    if (borrow && this.#keptChunk !== chunk) {
-      // Views of an earlier chunk would keep it alive.
-      this.#kept.length = 0;
-      this.#keptChunk = chunk;
-    }
+    if (borrow) this.#kept.begin(chunk);
     const batch: Message[] = [];
     do {
       if (borrow) this.#takeKept(batch, max);
@@ -247,52 +238,18 @@ export class ReceiveQueue {
     words[TAKEN] = taken;
   }
 
-  /**
-   * Messages that fit the objects of the step before: a stream of messages of one size is received
-   * without a single allocation.
-   */
   #takeKept(batch: Message[], max: number): void {
-    const words = this.#words;
-    const keptAll = this.#kept;
-    const filled = words[FILLED]!;
-    let taken = this.#taken;
-    let viewed = false;
-    while (taken !== filled && batch.length < max) {
-      const kept = keptAll[batch.length];
-      if (kept === undefined) break;
-      const { message, part, place } = kept;
-      const entry = ENTRIES + (taken & MASK) * ENTRY_WORDS;
-      const length = words[entry + LENGTH]!;
-      const flags = words[entry + FLAGS]!;
-      if (part.length !== length || flags & ~ENTRY_ARENA) break;
-      if (place >= 0) {
-        if (place !== words[entry + PLACE] || flags === 0) break;
-        viewed = true;
-      } else {
-        if (length >= BORROWED_VIEW_BYTES_MIN && flags !== 0) break;
-        if (this.#copy(this.#handle, taken, part, length) < 0) throw lostPart();
-      }
-      // The array was the caller's for a step.
-      message.length = 1;
-      message[0] = part;
-      batch.push(message);
-      taken = (taken + 1) >>> 0;
-    }
+    const taken = this.#kept.take(batch, max, this.#taken, this.#words[FILLED]!);
+    if (taken === undefined) throw lostPart();
     this.#taken = taken;
-    words[TAKEN] = taken;
-    if (viewed) this.#markBorrowed();
+    this.#words[TAKEN] = taken;
+    if (this.#kept.viewed) this.#markBorrowed();
   }
 
   #takeNew(index: number, flags: number): Message | undefined {
-    const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
-    const place = this.#words[entry + PLACE]!;
+    const place = this.#words[ENTRIES + (this.#taken & MASK) * ENTRY_WORDS + PLACE]!;
     const message = this.#takeFilled(true);
-    if (message === undefined) return undefined;
-    const part = message[0]!;
-    if (index < KEPT_MAX && !(flags & (ENTRY_MORE | ENTRY_LENT)) && part.length > 0) {
-      const viewed = (flags & ENTRY_ARENA) !== 0 && part.length >= BORROWED_VIEW_BYTES_MIN;
-      this.#kept[index] = { message, part, place: viewed ? place : -1 };
-    }
+    if (message !== undefined) this.#kept.keep(index, message, flags, place);
     return message;
   }
 
@@ -324,12 +281,11 @@ export class ReceiveQueue {
   #receive<T>(attempt: () => T | undefined, options: WaitOptions | undefined): Promise<T> {
     const core = this.#core;
     if (core.closed) return Promise.reject(zmqError("EBADF"));
-    if (core.blocked) throw busyError("binding");
-    if (this.#waits.length > 0) {
-      if (!core.queues) throw busyError("reading");
-      return this.#wait(attempt, options);
-    }
-    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    core.checkFree();
+    if (this.#waits.length > 0 && !core.queues) throw busyError("reading");
+    const refusal = refused(options);
+    if (refusal) return refusal;
+    if (this.#waits.length > 0) return this.#wait(attempt, options);
     if (this.#context.spend()) return this.#yield(attempt, options);
     try {
       const value = attempt();
@@ -405,7 +361,7 @@ export class ReceiveQueue {
   // -- iteration --------------------------------------------------------------------------------
 
   iterate(): AsyncIterableIterator<Message> {
-    return new Steps(this, this.#attemptOne);
+    return new Steps(this, () => this.#attemptOne());
   }
 
   batches(options?: BatchOptions): AsyncIterableIterator<Message[]> {
@@ -432,9 +388,12 @@ export class ReceiveQueue {
     return this.#core.closed;
   }
 
-  /** An iterator ends: what its last step lent is given back. */
-  stepsEnded(): void {
+  /** An iterator ends: what its last step lent is given back, and its next one does not wait. */
+  stepsEnded(attempt: () => unknown): void {
     this.#endBorrow();
+    for (const wait of this.#waits.filter((it) => it.attempt === attempt)) {
+      wait.reject(closedWhileWaiting());
+    }
   }
 
   // -- blocking ---------------------------------------------------------------------------------
@@ -471,10 +430,6 @@ export class ReceiveQueue {
 /** Uninitialised memory must never pass for a message. */
 function lostPart(): Error {
   return new Error("monocoque: a received part is not where it was");
-}
-
-function closedWhileWaiting(): Error {
-  return zmqError("EAGAIN", { advice: "The socket was closed while this call waited." });
 }
 
 function checkMax(max: number): void {

@@ -11,7 +11,15 @@ import {
 } from "./ffi/abi.generated.ts";
 import type { SocketCore } from "./socket_core.ts";
 import { readFailure } from "./socket_stats.ts";
-import { timeoutError, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
+import {
+  checkWait,
+  closedWhileWaiting,
+  refused,
+  timeoutError,
+  timeoutOf,
+  Wait,
+  type WaitOptions,
+} from "./wait.ts";
 
 /**
  * What one part can be made of: bytes of any kind, a string (UTF-8), a number (its decimal text),
@@ -38,14 +46,10 @@ const scratch = Buffer.allocUnsafeSlow(16 * 1024);
 /** A UTF-16 unit takes 3 bytes of UTF-8 at most. */
 const SCRATCH_UNITS = Math.floor(scratch.length / 3);
 
-/** What is wrong with a message of a socket that addresses its peers. */
-const addressAdvice = new Map<number, string>([
-  [Status.EINVAL, "The first part is the routing id of the receiver: send [routingId, ...parts]."],
-  [
-    Status.EHOSTUNREACH,
-    "No peer has this routing id at the moment: take it from a message, or wait until it connects.",
-  ],
-]);
+const addressFirst =
+  "The first part is the routing id of the receiver: send [routingId, ...parts].";
+const nobodyHasIt =
+  "No peer has this routing id at the moment: take it from a message, or wait until it connects.";
 
 export class SendQueue {
   readonly #core: SocketCore;
@@ -78,6 +82,7 @@ export class SendQueue {
     const { native } = this.#context;
     const { handle } = this.#core;
     if (message instanceof Uint8Array) {
+      if (message.byteLength === 0) checkPart(message);
       return native.send(handle, message, message.byteLength, flags);
     }
     if (Array.isArray(message)) return this.#queueParts(message as readonly MessageLike[], flags);
@@ -87,13 +92,16 @@ export class SendQueue {
   #refusal(status: number): Error {
     const { typeName } = this.#core;
     const addressed = typeName === "Router" || typeName === "Stream";
-    if (addressed || status !== Status.EHOSTUNREACH) {
-      return errnoError(status, { advice: addressed ? addressAdvice.get(status) : undefined });
+    const numbered = typeName === "Server" || typeName === "Peer";
+    if (status === Status.EHOSTUNREACH) {
+      if (addressed || numbered) return errnoError(status, { advice: nobodyHasIt });
+      const advice =
+        `Every connection has ended for good (${readFailure(this.#core.shared)}): connect to a peer ` +
+        'that fits, or set permanentFailure to "retry".';
+      return errnoError(status, { endpoint: this.#core.lastEndpoint, advice });
     }
-    const advice =
-      `Every connection has ended for good (${readFailure(this.#core.shared)}): connect to a peer that ` +
-      'fits, or set permanentFailure to "retry".';
-    return errnoError(status, { endpoint: this.#core.lastEndpoint, advice });
+    const wrong = addressed && status === Status.EINVAL;
+    return errnoError(status, wrong ? { advice: addressFirst } : {});
   }
 
   #queuePart(part: MessageLike, flags: number): number {
@@ -124,12 +132,11 @@ export class SendQueue {
   send(message: Sendable, options?: WaitOptions): Promise<void> {
     const core = this.#core;
     if (core.closed) return Promise.reject(zmqError("EBADF"));
-    if (core.blocked) throw busyError("binding");
-    if (this.#waits.length > 0) {
-      if (!core.queues) throw busyError("writing");
-      return this.#waitToSend(message, options);
-    }
-    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    core.checkFree();
+    if (this.#waits.length > 0 && !core.queues) throw busyError("writing");
+    const refusal = refused(options);
+    if (refusal) return refusal;
+    if (this.#waits.length > 0) return this.#waitToSend(message, options);
     let status: number;
     try {
       status = this.#queue(message, 0);
@@ -159,12 +166,15 @@ export class SendQueue {
   async sendMany(messages: Iterable<Sendable>, options?: WaitOptions): Promise<void> {
     const core = this.#core;
     if (core.closed) throw zmqError("EBADF");
-    if (core.blocked) throw busyError("binding");
+    core.checkFree();
     if (this.#waits.length > 0 && !core.queues) throw busyError("writing");
-    options?.signal?.throwIfAborted();
+    checkWait(options);
+    checkMany(messages);
     const batch = Array.isArray(messages) ? (messages as Sendable[]) : [...messages];
     let next = this.#waits.length > 0 ? 0 : this.#queueMany(batch, 0);
     while (next < batch.length) {
+      // Closed after some were queued, before this went on: nobody would tell of room any more.
+      if (core.closed || core.proxied) throw closedWhileWaiting();
       await this.#wait(() => {
         const before = next;
         next = this.#queueMany(batch, next);
@@ -253,9 +263,15 @@ export class SendQueue {
   // -- the end ----------------------------------------------------------------------------------
 
   close(): void {
-    const advice = "The socket was closed while this call waited.";
-    for (const { wait } of [...this.#waits]) wait.reject(zmqError("EAGAIN", { advice }));
+    for (const { wait } of [...this.#waits]) wait.reject(closedWhileWaiting());
   }
+}
+
+/** Throws for what is one message, not many: text and bytes can be iterated over, too. */
+export function checkMany(messages: Iterable<unknown>): void {
+  const many = typeof messages === "object" && messages !== null && Symbol.iterator in messages;
+  if (many && !ArrayBuffer.isView(messages)) return;
+  throw new TypeError("sendMany takes an array of messages, or what else is iterable: [message]");
 }
 
 /** Throws TypeError for what cannot be sent. */
@@ -273,19 +289,30 @@ function copyOfPart(part: MessageLike): MessageLike {
 
 function isLarge(message: Sendable): boolean {
   if (message instanceof Uint8Array) return message.byteLength >= GATHER_BYTES_MIN;
-  // Anything that is not plain bytes is rare enough to be committed.
-  return typeof message !== "string";
+  if (Array.isArray(message)) return (message as readonly MessageLike[]).some(isLarge);
+  // Other views of bytes are rare enough to be committed.
+  return typeof message === "object" && message !== null;
 }
 
 function checkPart(part: unknown): void {
   if (typeof part === "string" || typeof part === "number" || part === null) return;
-  if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) return;
+  if (ArrayBuffer.isView(part) || part instanceof ArrayBuffer) {
+    // A view that is no Uint8Array throws already when it is asked for its length.
+    if (part.byteLength === 0) checkAttached(part instanceof ArrayBuffer ? part : part.buffer);
+    return;
+  }
   if (part instanceof SharedArrayBuffer) return;
   const name = Array.isArray(part) ? "an array inside a message" : describe(part);
   throw new TypeError(
     `A message part must be a Buffer or another view of bytes, an ArrayBuffer, a string, ` +
       `a number or null, not ${name}`,
   );
+}
+
+/** Memory that was transferred to another thread is empty here: nobody means to send that. */
+function checkAttached(memory: ArrayBufferLike): void {
+  if (!(memory instanceof ArrayBuffer && memory.detached)) return;
+  throw new TypeError("A message part is detached: its memory was transferred away");
 }
 
 function describe(value: unknown): string {

@@ -15,9 +15,10 @@ import { validateOption, validateOptions } from "./option_check.ts";
 import { optionNames } from "./option_table.ts";
 import type { OptionName, SocketOptions, SocketTypeName } from "./options.ts";
 import { type Context, contextOf } from "./socket_context.ts";
-import { SocketCore, typeNumbers } from "./socket_core.ts";
+import { SocketCore } from "./socket_core.ts";
 import type { PeerStats, SocketStats } from "./socket_stats.ts";
-import { timeoutOf, Wait, type WaitOptions } from "./wait.ts";
+import { typeNumbers } from "./type_numbers.ts";
+import { checkWait, timeoutOf, Wait, type WaitOptions } from "./wait.ts";
 
 export type { ConnectOptions } from "./socket_core.ts";
 export type { PeerStats, SocketStats } from "./socket_stats.ts";
@@ -39,6 +40,8 @@ export abstract class Socket {
     for (const option of checked) {
       this[coreOf].set(option, (options as Record<string, unknown>)[option.name]);
     }
+    // A misspelt option must not become a property. Classes of the user's own may have theirs.
+    if (Object.hasOwn(new.target.prototype, "linger")) Object.preventExtensions(this);
   }
 
   /** The type's number in libzmq. Source: ZMQ_TYPE. */
@@ -76,8 +79,8 @@ export abstract class Socket {
 
   /**
    * What happens to the socket's connections, recorded from the first use of this property on; see
-   * {@link Observer}. Errors (thrown): EBADF at a first use after `close()`. Source:
-   * zmq_socket_monitor(3).
+   * {@link Observer}. Of a closed socket there are none. Errors (thrown): ENOMEM, EBUSY (a proxy has
+   * the socket). Source: zmq_socket_monitor(3).
    *
    * ```ts
    * push.events.on("disconnect", ({ address, reason }) => console.warn(address, reason));
@@ -94,8 +97,9 @@ export abstract class Socket {
    * peers can connect; `lastEndpoint` then tells the port. Only the look-up of a host name takes time:
    * it may last up to `timeout` milliseconds (default -1, the resolver's own limit).
    *
-   * Errors: EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT, EINVAL, EPROTONOSUPPORT, ENAMETOOLONG, each
-   * with `address`; EBUSY (another bind is under way), EBADF, EAGAIN (timeout), the reason of the
+   * Errors: EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT (IPv6 without the option), ENODEV (no such
+   * interface or host), EACCES, ENOENT, ENOTDIR, EINVAL, EPROTONOSUPPORT, ENAMETOOLONG, each with
+   * `address`; EBUSY (another bind is under way), EBADF, EAGAIN (timeout), the reason of the
    * signal. After any of them nothing is bound. Source: zmq_bind(3).
    *
    * ```ts
@@ -105,7 +109,7 @@ export abstract class Socket {
   async bind(address: string, options?: WaitOptions): Promise<void> {
     const core = this[coreOf];
     core.check();
-    options?.signal?.throwIfAborted();
+    checkWait(options);
     const endpoint = parseEndpoint(address, "bind");
     if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
@@ -159,18 +163,21 @@ export abstract class Socket {
    * given to bind, another way to write it (a host name of that address) or, for wildcards,
    * `lastEndpoint`. What those connections had received can still be read; what is queued for them
    * has `linger` milliseconds to leave. An inproc name is free at once, and its connections stay.
-   * Errors: ENOENT (not bound), EBUSY, EBADF. Source: zmq_unbind(3).
+   * Only the look-up of a host name takes time: up to `timeout` milliseconds (default -1, the
+   * resolver's own limit). Errors: ENOENT (not bound), EBUSY, EBADF, EAGAIN (timeout), the reason of
+   * the signal. Source: zmq_unbind(3).
    *
    * ```ts
    * await reply.unbind("tcp://127.0.0.1:5555");
    * ```
    */
-  async unbind(address: string): Promise<void> {
+  async unbind(address: string, options?: WaitOptions): Promise<void> {
     const core = this[coreOf];
     core.check();
+    checkWait(options);
     if (core.isBound(address)) return core.unbindFrom(address);
     await this.#blocking(async () => {
-      const found = await numericEndpoints(address);
+      const found = await limited(numericEndpoints(address), options, address);
       if (!core.closePending) core.unbindFrom(found.find((it) => core.isBound(it)) ?? address);
     });
   }
@@ -192,7 +199,8 @@ export abstract class Socket {
    * Connects to an endpoint, now or as soon as it is there, and again whenever the connection is
    * lost (`reconnectInterval`). `tcp://source;host:port` and `tcp://source:port;host:port` connect
    * from that address or interface. Returns at once: what goes wrong in the network is an event, not an
-   * exception. Errors (thrown): EINVAL, EPROTONOSUPPORT, EBUSY, EBADF. Source: zmq_connect(3).
+   * exception. Errors (thrown): EINVAL, EPROTONOSUPPORT, EAFNOSUPPORT (IPv6 without the option),
+   * ENODEV (no such source), ENAMETOOLONG, EBUSY, EBADF. Source: zmq_connect(3).
    *
    * ```ts
    * request.connect("tcp://server.example:5555");

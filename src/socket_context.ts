@@ -1,6 +1,7 @@
 // A context as users know it: a group of sockets with limits, defaults and inproc names of its own.
 // All contexts of a thread share its native one, which has no settings.
 
+import { inspect } from "node:util";
 import { threadId } from "node:worker_threads";
 import { zmqError } from "./errors.ts";
 import { checkInteger } from "./option_check.ts";
@@ -47,7 +48,7 @@ const checks: Record<keyof ContextOptions, Check> = {
 
 function checkBoolean(name: string, value: unknown): boolean {
   if (typeof value === "boolean") return value;
-  throw new TypeError(`${name} must be true or false`);
+  throw new TypeError(`${name} must be true or false, not ${typeof value}`);
 }
 
 let made = 0;
@@ -114,6 +115,11 @@ export class Context {
   /** What `maxSockets` can be at most: 65,535. ZMQ_SOCKET_LIMIT */
   get maxSocketsLimit(): number {
     return SOCKETS_MAX;
+  }
+
+  /** @internal What it is set to. */
+  [inspect.custom](_depth: number, options: object): string {
+    return `Context ${inspect(this[values], options)}`;
   }
 }
 

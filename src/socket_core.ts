@@ -3,6 +3,7 @@
 
 import { type Dispatch, nativeContext, type NativeContext } from "./context.ts";
 import {
+  addressKey,
   type Endpoint,
   type InprocEndpoint,
   type NetworkAddress,
@@ -19,7 +20,7 @@ import {
   INTEREST_SUBSCRIBED,
   INTEREST_WRITABLE,
   SharedRecord,
-  SocketType,
+  SocketRecord,
   Status,
 } from "./ffi/abi.generated.ts";
 import { load } from "./ffi/native.ts";
@@ -34,6 +35,7 @@ import { type Ends, endsNow, lookUpEnds, type Route, routeTo } from "./route.ts"
 import type { SendQueue } from "./send_queue.ts";
 import { type Context, enter, leave, socketDefaults } from "./socket_context.ts";
 import { listPeers, type PeerStats, readStats, type SocketStats } from "./socket_stats.ts";
+import { typeNumbers } from "./type_numbers.ts";
 import { timeoutError, type WaitOptions } from "./wait.ts";
 
 /** What a connect of a Router or a Stream can be told. */
@@ -41,30 +43,6 @@ export interface ConnectOptions {
   /** The name of the peer here; null for none. */
   routingId?: string | Uint8Array | null;
 }
-
-/** The numbers libzmq gives the types. */
-export const typeNumbers: Record<SocketTypeName, number> = {
-  Pair: SocketType.pair,
-  Publisher: SocketType.pub,
-  Subscriber: SocketType.sub,
-  Request: SocketType.req,
-  Reply: SocketType.rep,
-  Dealer: SocketType.dealer,
-  Router: SocketType.router,
-  Pull: SocketType.pull,
-  Push: SocketType.push,
-  XPublisher: SocketType.xpub,
-  XSubscriber: SocketType.xsub,
-  Stream: SocketType.stream,
-  Server: SocketType.server,
-  Client: SocketType.client,
-  Radio: SocketType.radio,
-  Dish: SocketType.dish,
-  Gather: SocketType.gather,
-  Scatter: SocketType.scatter,
-  Peer: SocketType.peer,
-  Channel: SocketType.channel,
-};
 
 function connectError(status: number, endpoint: string): Error {
   if (status !== Status.EADDRINUSE) return errnoError(status, { endpoint });
@@ -82,10 +60,14 @@ interface Bound {
 
 interface Connected {
   endpoint: Endpoint;
+  /** Made once: thousands of connections are compared with each new one. */
+  key: string | undefined;
   /** Undefined for inproc. */
   route: Route | undefined;
   session: number;
 }
+
+const EVENTS_WAITING = SharedRecord.record.offset + SocketRecord.events_waiting.offset;
 
 const nowhere: Ends = { addresses: [], source: undefined };
 
@@ -144,14 +126,15 @@ export class SocketCore {
     const { context, handle, shared } = this;
     this.#options = new OptionValues(typeName, context, handle, shared, socketDefaults(owner));
     this.values = this.#options.values;
-    this.connections = new PeerWaits(context, handle, INTEREST_CONNECTED);
-    this.subscriptions = new PeerWaits(context, handle, INTEREST_SUBSCRIBED);
-    this.#drains = new PeerWaits(context, handle, INTEREST_DRAINED);
+    const check = () => this.checkOwn();
+    this.connections = new PeerWaits(context, handle, INTEREST_CONNECTED, check);
+    this.subscriptions = new PeerWaits(context, handle, INTEREST_SUBSCRIBED, check);
+    this.#drains = new PeerWaits(context, handle, INTEREST_DRAINED, check);
     this.dispatch = {
       onReady: (interest) => this.#onReady(interest),
       onResolve: (endpoint) => void this.#resolve(endpoint),
       onEvents: undefined,
-      close: () => this.close(),
+      close: () => this.#end(),
     };
     this.context.add(this.handle, this.dispatch);
   }
@@ -180,7 +163,17 @@ export class SocketCore {
   /** Throws when the socket cannot be used now. */
   check(): void {
     if (this.closed) throw zmqError("EBADF");
+    this.checkFree();
+  }
+
+  /** Throws while a bind or a proxy has the socket. */
+  checkFree(): void {
     if (this.blocked) throw busyError(this.proxied ? "proxying" : "binding");
+  }
+
+  /** Throws when the native socket is not ours; a bind does not matter. */
+  checkOwn(): void {
+    if (this.closed || this.proxied) this.check();
   }
 
   /** Waits inside the native side, without the event loop. */
@@ -202,6 +195,7 @@ export class SocketCore {
 
   /** `assigned` is what the property reads back as. */
   set(option: ValidOption, assigned: unknown): void {
+    if (this.proxied) this.checkFree();
     if (this.bound.length + this.connected.length > 0) warnIfLate(this.typeName, option.name);
     this.#options.set(option, assigned);
     if (option.name === "detached" && this.receiver) {
@@ -239,7 +233,9 @@ export class SocketCore {
     }
     const path = freshPathOf(endpoint, addresses[0]);
     if (path !== undefined) removeFreshPath(path);
-    throw errnoError(status, { endpoint: endpoint.text });
+    const given = status === Status.EINVAL && this.values.useFd >= 0;
+    const advice = "The option useFd must be a stream socket that is bound, of the same transport.";
+    throw errnoError(status, { endpoint: endpoint.text, ...(given ? { advice } : {}) });
   }
 
   #remember(endpoint: Endpoint, address: NetworkAddress): void {
@@ -276,6 +272,7 @@ export class SocketCore {
 
   connectTo(text: string, options?: ConnectOptions): void {
     const endpoint = parseEndpoint(text, "connect");
+    this.#forgetEnded();
     const id = options?.routingId ?? null;
     const routingId = id === null ? undefined : validateRoutingId(id);
     if (endpoint.transport === "inproc") return this.#connectName(endpoint, routingId);
@@ -288,7 +285,8 @@ export class SocketCore {
     writeRoutingId(context.record, routingId);
     const status = context.native.socket_connect(this.handle, ends ? 0 : 1);
     if (status < 0) throw connectError(status, text);
-    this.connected.push({ endpoint, route, session: readResult(context.record) });
+    const session = readResult(context.record);
+    this.connected.push({ endpoint, key: addressKey(text, "connect", this.values), route, session });
     this.lastEndpoint = text;
     // A name is asked for in the next turn, and an attempt that failed at once is told of.
     context.turnSoon();
@@ -301,7 +299,8 @@ export class SocketCore {
     const name = this.#inprocName(endpoint);
     const status = context.native.socket_connect_inproc(this.handle, name, name.length);
     if (status < 0) throw connectError(status, endpoint.text);
-    this.connected.push({ endpoint, route: undefined, session: readResult(context.record) });
+    const session = readResult(context.record);
+    this.connected.push({ endpoint, key: undefined, route: undefined, session });
     this.lastEndpoint = endpoint.text;
     context.turnSoon();
   }
@@ -324,12 +323,24 @@ export class SocketCore {
 
   /** Those that have not ended by themselves (`reconnectInterval: -1`). */
   #connectedTo(text: string): Connected[] {
-    const same = sameAddress(text, "connect", this.values);
-    const { native } = this.context;
-    return this.connected.filter(
-      ({ endpoint, session }) =>
-        same(endpoint.text) && native.socket_connections(this.handle, session) >= 0,
-    );
+    const wanted = addressKey(text, "connect", this.values);
+    return this.connected.filter((entry) => {
+      const same = entry.endpoint.text === text || (wanted !== undefined && entry.key === wanted);
+      return same && !this.#hasEnded(entry);
+    });
+  }
+
+  #hasEnded({ session }: Connected): boolean {
+    return this.context.native.socket_connections(this.handle, session) < 0;
+  }
+
+  /** Whoever connects anew himself must not fill the memory; what is untold needs its endpoint. */
+  #forgetEnded(): void {
+    if (this.values.reconnectInterval >= 0) return;
+    if (this.shared.getUint32(EVENTS_WAITING, true) > 0) return;
+    for (let i = this.connected.length - 1; i >= 0; i -= 1) {
+      if (this.#hasEnded(this.connected[i]!)) this.connected.splice(i, 1);
+    }
   }
 
   disconnectFrom(text: string): void {
@@ -438,6 +449,12 @@ export class SocketCore {
     this.#leaveNative();
     this.context.native.socket_close(this.handle, this.values.linger);
     this.#closed();
+  }
+
+  /** The program ends, or begins again: what a bind has under way comes to nothing. */
+  #end(): void {
+    this.blocked = false;
+    this.close();
   }
 
   /** Whoever waits is told, and what is shared with the native socket is read for the last time. */

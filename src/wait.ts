@@ -33,6 +33,8 @@ export class Wait<T> {
 
   /** Sets the limits of the wait. `endpoint` goes into the error. */
   limit(timeoutMs: number, signal: AbortSignal | undefined, endpoint: string | undefined): void {
+    // Since it was looked at last; it will not tell again.
+    if (signal?.aborted) return this.reject(signal.reason);
     if (timeoutMs >= 0) {
       this.#timer = setTimeout(() => this.reject(timeoutError(endpoint)), timeoutMs);
     }
@@ -63,6 +65,38 @@ export class Wait<T> {
 
 export function timeoutError(endpoint: string | undefined): Error {
   return zmqError("EAGAIN", endpoint === undefined ? {} : { endpoint });
+}
+
+/** Throws when a call must not begin: its limits are none, or its signal has been aborted. */
+export function checkWait(options: WaitOptions | undefined): void {
+  if (options === undefined) return;
+  if (typeof options !== "object" || options === null) {
+    const what = options === null ? "null" : typeof options;
+    throw new TypeError(`The options of a call are an object such as { timeout: 500 }, not ${what}`);
+  }
+  const { signal, timeout } = options;
+  if (timeout !== undefined) validateTimeout(timeout);
+  if (signal === undefined) return;
+  if (!(signal instanceof AbortSignal)) {
+    throw new TypeError("signal must be an AbortSignal, such as the signal of an AbortController");
+  }
+  signal.throwIfAborted();
+}
+
+/** The same for calls that throw nothing; undefined: it may begin. */
+export function refused(options: WaitOptions | undefined): Promise<never> | undefined {
+  if (options === undefined) return undefined;
+  try {
+    checkWait(options);
+    return undefined;
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** Of a socket that was closed, or given to a proxy. */
+export function closedWhileWaiting(): Error {
+  return zmqError("EAGAIN", { advice: "The socket was closed while this call waited." });
 }
 
 /** Milliseconds to wait: the call's own, else the socket's. */

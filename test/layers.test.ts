@@ -28,7 +28,8 @@ const rows = [
   ["ffi/native.ts"],
   ["backend.ts", "wake.ts", "wait.ts", "steps.ts"],
   ["context.ts"],
-  ["peer_waits.ts", "option_values.ts", "socket_stats.ts"],
+  ["peer_waits.ts", "option_values.ts", "socket_stats.ts", "type_numbers.ts"],
+  ["kept_messages.ts"],
   // The queues and the core of a socket know each other by type only.
   ["send_queue.ts", "receive_queue.ts", "observer.ts", "socket_core.ts"],
   ["socket.ts"],

@@ -166,6 +166,20 @@ new Push().trySend({});
     expect(stdout + stderr).toBe("");
   });
 
+  test("works as a bundle, started from anywhere", async () => {
+    await installation.write("bundled.ts", `import { Pull, Push } from "monocoque";\n${ROUND_TRIP}`);
+    await succeed(
+      [process.execPath, "build", "--target", "bun", "bundled.ts", "--outdir", "bundle"],
+      installation.directory,
+      60,
+    );
+    const { code, stdout, stderr } = await run(
+      [process.execPath, installation.path("bundle/bundled.js")],
+      "/",
+    );
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "works 100000\n", stderr: "" });
+  });
+
   test("works in an executable of its own, from which the library is unpacked", async () => {
     await installation.write("program.ts", `import { Pull, Push } from "monocoque";\n${ROUND_TRIP}`);
     await succeed(

@@ -368,6 +368,10 @@ describe("what a program does wrong", () => {
     expect(() => new Proxy(new Request(), new Reply())).toThrow(TypeError);
     expect(() => new Proxy({} as Socket, new Reply())).toThrow("frontEnd must be one of");
     expect(() => new Proxy(new Pull(), new Push(), new Pull())).toThrow("capture must be one of");
+    for (const [front, back] of [[new Pair(), new Pair()], [new Dealer(), new Dealer()]] as const) {
+      expect(() => new Proxy(front, back, front)).toThrow("capture must be another socket");
+      expect(() => new Proxy(front, back, back)).toThrow("capture must be another socket");
+    }
   });
 
   test("running it twice, using its sockets, using closed ones", async () => {
@@ -377,6 +381,18 @@ describe("what a program does wrong", () => {
     expect(failure(() => it.proxy.frontEnd.tryReceive()).message).toContain("proxy.terminate()");
     expect(failure(() => it.proxy.backEnd.trySend("x")).code).toBe("EBUSY");
     expect(String(await reasonOf(it.proxy.backEnd.bind("tcp://127.0.0.1:*")))).toContain("proxy");
+    for (const call of [
+      () => it.proxy.frontEnd.receive(),
+      () => it.proxy.backEnd.send("x"),
+      () => it.proxy.backEnd.sendMany(["x"]),
+      () => it.proxy.frontEnd.connected(),
+      () => it.proxy.frontEnd.events,
+      () => {
+        it.proxy.frontEnd.receiveHighWaterMark = 5;
+      },
+    ]) {
+      expect((await rejection(Promise.try(call))).message).toStartWith("Socket is used by a proxy");
+    }
     const second = new Proxy(it.proxy.frontEnd, new Push());
     expect((await rejection(second.run())).code).toBe("EBUSY");
     it.proxy.terminate();
@@ -388,14 +404,12 @@ describe("what a program does wrong", () => {
     it.proxy.terminate();
   });
 
-  test("a receive that waits when it starts is rejected, its option setters do no harm", async () => {
+  test("a receive that waits when it starts is rejected, a close does no harm", async () => {
     const proxy = new Proxy(new Pull(quick), new Push(quick));
     bound(proxy.frontEnd);
     const waiting = rejection(proxy.frontEnd.receive());
     const running = proxy.run();
     expect((await waiting).code).toBe("EAGAIN");
-    proxy.frontEnd.receiveHighWaterMark = 5;
-    expect(proxy.frontEnd.receiveHighWaterMark).toBe(5);
     proxy.frontEnd.close();
     expect(proxy.frontEnd.closed).toBe(true);
     proxy.terminate();

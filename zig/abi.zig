@@ -295,8 +295,12 @@ pub const functions = .{
     .socket_subscribed = fn (socket: u32, topic: Bytes, bytes: u32) callconv(.c) i32,
     // SERVER, PEER: the routing id of the peer that an endpoint connects to; 0: none.
     .socket_peer_number = fn (socket: u32, endpoint: u32) callconv(.c) u32,
-    .socket_disconnect_peer = fn (socket: u32, routing_id: Bytes, bytes: u32, linger_ms: i32)
-        callconv(.c) i32,
+    .socket_disconnect_peer = fn (
+        socket: u32,
+        id: Bytes,
+        bytes: u32,
+        linger_ms: i32,
+    ) callconv(.c) i32,
     .socket_ready = fn (socket: u32) callconv(.c) u32,
     .socket_want = fn (socket: u32, interest: u32) callconv(.c) i32,
     .endpoint_resolved = fn (endpoint: u32, count: u32) callconv(.c) i32,

@@ -596,6 +596,7 @@ pub fn proxy_give(number: u32, front: u32, back: u32, capture: u32) callconv(.c)
         if (index == 2 and socket == 0) continue;
         if (owner.context.get(socket) == null) return bad_handle;
     }
+    if (capture != 0 and (capture == front or capture == back)) return invalid;
     proxy.give(&owner.context, .{ front, back, capture }) catch |failure| return status(failure);
     return @intFromEnum(Status.OK);
 }

@@ -27,14 +27,17 @@ pub const frame_bytes_max: u64 = (1 << 31) - 1;
 /// without ever completing a message.
 pub const message_parts_max = 64 * 1024;
 
-/// Framed bytes that are flushed at once rather than at the end of the turn: from 32 KiB on a
-/// system call costs under 9 ns per small message.
+/// Framed bytes of one queue that are flushed at once rather than at the end of the turn: from
+/// 32 KiB on a system call costs under 9 ns per small message.
 pub const flush_bytes = 56 * 1024;
+/// The same for all queues together: a hundred peers get their messages in a few system calls
+/// each, and what waits still fits the caches.
+pub const flush_total_bytes = 16 * flush_bytes;
 /// What a message within the process counts for at least towards `flush_bytes`: 512 of them are
 /// handed over at once, so that the receiver begins long before the high-water marks are reached.
 pub const hand_over_bytes_min = flush_bytes / 512;
-/// So often what has been read of a peer in this process is told to it at least, messages. Without a
-/// wake-up: a sender that is not held back learns of it with what it hands over next.
+/// So often what has been read of a peer in this process is told to it at least, messages. Without
+/// a wake-up: a sender that is not held back learns of it with what it hands over next.
 pub const acknowledge_every_max = 256;
 /// Data of a small connection's first send segment, and of a busy one's segments.
 pub const segment_bytes_small = 1024;

@@ -21,6 +21,7 @@ const List = @import("stdx/intrusive_list.zig").List;
 const Listener = @import("net/listener.zig").Listener;
 const Mailbox = @import("net/inproc.zig").Mailbox;
 const monitor = @import("core/monitor.zig");
+const monitoring = @import("context_monitor.zig");
 const Pipe = @import("core/pipe.zig").Pipe;
 const Prng = @import("stdx/prng.zig").Prng;
 const Reason = monitor.Reason;
@@ -96,6 +97,8 @@ pub fn ContextType(comptime IO: type) type {
         resources: Resources,
         /// Where connections inside the process have news.
         mailbox: Mailbox,
+        /// Mail was taken outside a turn: what it brought is for the next one.
+        took_mail: bool = false,
         slots: HandleTable(Slot, .{ .chunk_slots = 16 }),
         session_table: HandleTable(Session, .{ .chunk_slots = 16 }),
         listener_table: HandleTable(Listener, .{ .chunk_slots = 16 }),
@@ -171,6 +174,7 @@ pub fn ContextType(comptime IO: type) type {
             context.flush_dirty();
             inproc.acknowledge(context);
             inproc.take_mail(context);
+            context.took_mail = false;
             context.io.set_deadline(context.timers.nearest_ns()) catch {
                 // No room for the request now: the turn is taken again.
                 _ = context.io.finish(.call);
@@ -227,7 +231,7 @@ pub fn ContextType(comptime IO: type) type {
 
         /// We have left ourselves something: nothing else will tell.
         pub fn has_mail(context: *const Context) bool {
-            return context.mailbox.waiting() > 0;
+            return context.took_mail or context.mailbox.waiting() > 0;
         }
 
         /// Nothing may tell when memory is there again, so it is looked for.
@@ -316,7 +320,9 @@ pub fn ContextType(comptime IO: type) type {
         /// Hands over everything that was queued since the last flush.
         pub fn flush_dirty(context: *Context) void {
             context.resources.dirty_bytes = 0;
+            context.resources.flush_due = false;
             while (context.resources.dirty.pop_front()) |pipe| {
+                pipe.begin_flush();
                 const session = context.session_table.get(pipe.session) orelse continue;
                 context.apply(session, session.flush());
             }
@@ -417,13 +423,38 @@ pub fn ContextType(comptime IO: type) type {
             }
             if (session.kind == .accepted) return context.orphan(slot, session);
             if (session.closing and session.pipe.send.empty()) return context.finish(session);
-            if (session.options.immediate != 0) socket.detach(&session.pipe);
+            if (session.options.immediate != 0) context.leave_unread(slot, session);
             const stops = endpoints.stops(session, outcome.phase, reason);
             const next_ms = if (stops) null else session.next_attempt_ms(&context.prng);
             const ms = next_ms orelse return endpoints.stop(context, slot, session, reason);
             session.state = .backoff;
             context.arm(&session.timer, ms);
             context.record(slot, session, .connect_retried, reason, ms);
+        }
+
+        /// It has no pipe until it is connected again (immediate). What it has received stays, as
+        /// that of a peer that has left.
+        fn leave_unread(context: *Context, slot: *Slot, session: *Session) void {
+            const pipe = &session.pipe;
+            slot.socket.detach(pipe);
+            pipe.receive_full = false;
+            pipe.receive.drop_begun(&context.resources);
+            const messages = pipe.receive.messages;
+            if (messages == 0) return;
+            const left = context.make_session(slot, .accepted, session.endpoint) catch {
+                slot.socket.record.dropped_disconnect += messages;
+                return pipe.receive.clear(&context.resources);
+            };
+            left.state = .ended;
+            left.pipe.number = pipe.number;
+            left.pipe.receive = pipe.receive;
+            pipe.receive = .{};
+            left.pipe.set_local_id(pipe.local_id) catch {
+                slot.socket.record.dropped_disconnect += messages;
+                return context.destroy(left);
+            };
+            slot.socket.attach(&left.pipe);
+            context.orphan(slot, left);
         }
 
         fn failure_type(reason: Reason) monitor.EventType {
@@ -699,13 +730,16 @@ pub fn ContextType(comptime IO: type) type {
                     return if (again == error.WouldBlock) endpoints.refusal(slot) else again;
                 };
             };
-            if (context.resources.dirty_bytes >= constants.flush_bytes) context.release_borrowed();
+            const resources = &context.resources;
+            const many = resources.dirty_bytes >= constants.flush_total_bytes;
+            if (many or resources.flush_due) context.release_borrowed();
         }
 
         /// Flushes, and copies what the kernel did not take of borrowed payloads: the caller's
         /// memory is its own again.
         pub fn release_borrowed(context: *Context) void {
             while (context.resources.dirty.pop_front()) |pipe| {
+                pipe.begin_flush();
                 const session = context.session_table.get(pipe.session) orelse continue;
                 const outcome = session.flush();
                 pipe.send.detach(&context.resources.slabs) catch {
@@ -715,6 +749,7 @@ pub fn ContextType(comptime IO: type) type {
                 context.apply(session, outcome);
             }
             context.resources.dirty_bytes = 0;
+            context.resources.flush_due = false;
             context.io.submit();
         }
 
@@ -761,24 +796,13 @@ pub fn ContextType(comptime IO: type) type {
             return true;
         }
 
-        pub fn monitor_start(context: *Context, slot: *Slot) error{OutOfMemory}!void {
-            if (slot.socket.monitor.listening()) return;
-            try slot.socket.monitor.start(context.allocator);
-            context.monitored += 1;
-        }
+        // -- events of sockets (context_monitor.zig) --------------------------------------------
 
-        pub fn monitor_stop(context: *Context, slot: *Slot) void {
-            if (!slot.socket.monitor.listening()) return;
-            slot.socket.monitor.stop(context.allocator);
-            slot.socket.record.events_waiting = 0;
-            context.monitored -= 1;
-        }
-
-        pub fn monitor_next(_: *Context, slot: *Slot) ?monitor.Event {
-            const event = slot.socket.monitor.next();
-            slot.socket.record.events_waiting = slot.socket.monitor.count;
-            return event;
-        }
+        pub const monitor_start = monitoring.monitor_start;
+        pub const monitor_stop = monitoring.monitor_stop;
+        pub const monitor_next = monitoring.monitor_next;
+        pub const record = monitoring.record;
+        pub const record_endpoint = monitoring.record_endpoint;
 
         // -- events -----------------------------------------------------------------------------
 
@@ -810,43 +834,6 @@ pub fn ContextType(comptime IO: type) type {
                 return .{ .kind = .abandoned, .a = id };
             }
             return null;
-        }
-
-        pub fn record(
-            context: *Context,
-            slot: *Slot,
-            session: *const Session,
-            event_type: monitor.EventType,
-            reason: Reason,
-            value: u32,
-        ) void {
-            if (context.monitored == 0 or !slot.socket.monitor.listening()) return;
-            var event: monitor.Event = .{
-                .type = event_type,
-                .reason = reason,
-                .endpoint = session.endpoint,
-                .connection = session.handle,
-                .value = value,
-            };
-            event.set_peer(&session.peer_address);
-            slot.socket.monitor.record(event);
-            slot.socket.record.events_waiting = slot.socket.monitor.count;
-        }
-
-        pub fn record_endpoint(
-            _: *Context,
-            slot: *Slot,
-            endpoint: u32,
-            event_type: monitor.EventType,
-            value: u32,
-        ) void {
-            if (!slot.socket.monitor.listening()) return;
-            slot.socket.monitor.record(.{
-                .type = event_type,
-                .endpoint = endpoint,
-                .value = value,
-            });
-            slot.socket.record.events_waiting = slot.socket.monitor.count;
         }
 
         // -- parts ------------------------------------------------------------------------------

@@ -177,8 +177,10 @@ pub fn limits_changed(context: anytype, slot: anytype) void {
     var next = slot.sessions.first();
     while (next) |session| : (next = slot.sessions.next(session)) {
         if (session.link) |end| {
+            if (session.pipe.conflated != null) continue;
             end.set_marks(options.send_high_water_mark, options.receive_high_water_mark);
-            continue;
+            // Without a peer its own marks are all there is.
+            if (session.state == .active) continue;
         }
         const opened = session.pipe.set_limits(
             options.send_high_water_mark,

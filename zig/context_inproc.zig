@@ -32,6 +32,7 @@ pub fn take_mail(context: anytype) void {
             context.session_table.get(handle).?
         else
             accept(context, end) orelse continue;
+        context.took_mail = true;
         context.apply(session, sessions.collect(session));
     }
 }
@@ -50,8 +51,16 @@ fn accept(context: anytype, end: *inproc.End) ?*@TypeOf(context.*).Session {
     end.session = session.handle;
     session.link = end;
     session.pipe.send.travels = true;
+    // Its marks may have been changed since the name was bound.
+    const own = about(&slot.socket);
+    end.set_marks(own.send_high_water_mark, own.receive_high_water_mark);
     context.record(slot, session, .accepted, .none, 0);
     return session;
+}
+
+fn about(socket: anytype) inproc.About {
+    const socket_type = @intFromEnum(socket.type);
+    return sessions.about(@enumFromInt(socket_type), socket.options, socket.conflates());
 }
 
 /// Tells peers in this process what has been read of theirs.
@@ -72,7 +81,7 @@ pub fn bind(context: anytype, handle: u32, name: []const u8) BindError!u32 {
         .socket = handle,
         .timer = .{ .kind = .listener, .handle = entry.handle },
     };
-    const own = sessions.about(@enumFromInt(@intFromEnum(slot.socket.type)), slot.socket.options);
+    const own = about(&slot.socket);
     const bound = inproc.bind(name, &context.mailbox, entry.handle, &own);
     listener.binding = bound catch |failure| {
         context.record_endpoint(slot, entry.handle, .bind_failed, 0);

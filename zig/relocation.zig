@@ -17,11 +17,11 @@ const frame = @import("zmtp/frame.zig");
 const Handshake = @import("zmtp/handshake.zig").Handshake;
 const options_module = @import("options.zig");
 const SocketOptions = options_module.SocketOptions;
-const Publisher = @import("socket/publisher.zig").Publisher;
-const SubscriptionTrie = @import("socket/subscription_trie.zig").SubscriptionTrie;
 const Moving = @import("core/inproc.zig").Moving;
 const Outcome = @import("core/session.zig").Outcome;
+const Pipe = @import("core/pipe.zig").Pipe;
 const receive_ring = @import("core/receive_ring.zig");
+const SocketType = @import("zmtp/socket_type.zig").SocketType;
 const socks = @import("net/socks.zig");
 const sockets = @import("socket/socket.zig");
 
@@ -35,7 +35,8 @@ pub const Luggage = struct {
     bytes: [bytes_options][]const u8 = @splat(""),
     listeners: std.ArrayList(Listener) = .empty,
     connections: std.ArrayList(Connection) = .empty,
-    /// Messages that were taken out of their pipes and not handed out, as frames.
+    /// What was taken out of its pipes and not handed out, as frames: messages, and what an XPUB
+    /// has for its reader.
     pending: []const u8 = "",
     /// What a subscriber wants.
     topics: std.ArrayList([]const u8) = .empty,
@@ -77,6 +78,10 @@ pub const Connection = struct {
     identity: []const u8 = "",
     local_id: []const u8 = "",
     speaks_3_1: bool = false,
+    peer_type: ?SocketType = null,
+    /// Of a publisher: what the peer gets, and what it asked for (manual).
+    subscriptions: []const []const u8 = &.{},
+    asked: []const []const u8 = &.{},
     /// Not done yet.
     handshake: ?*const Handshake = null,
     /// What of the handshake is still to be sent.
@@ -106,7 +111,7 @@ pub fn take(context: anytype, allocator: Allocator, handle: u32) error{OutOfMemo
     for (&luggage.bytes, 0..) |*bytes, index| {
         bytes.* = try arena.dupe(u8, slot.socket.bytes_of(@enumFromInt(index)));
     }
-    luggage.pending = try copy_ring(&slot.socket.ring, arena);
+    luggage.pending = try copy_pending(&slot.socket, arena);
     var listener = slot.listeners.first();
     while (listener) |it| : (listener = slot.listeners.next(it)) {
         try luggage.listeners.append(arena, .{
@@ -137,8 +142,7 @@ fn strip(context: anytype, slot: anytype) void {
     while (listener) |it| : (listener = slot.listeners.next(it)) it.surrender(context.io);
     var session = slot.sessions.first();
     while (session) |it| : (session = slot.sessions.next(it)) {
-        if (Moving.of(it)) |link| {
-            if (it.state != .active or it.closing) continue;
+        if (link_of(it)) |link| {
             link.depart(it);
         } else if (moves(it)) it.surrender() else continue;
         // What is left is memory: the tail of a frame, a buffer that was lent.
@@ -146,18 +150,21 @@ fn strip(context: anytype, slot: anytype) void {
     }
 }
 
-/// What is in the ring was taken out of its pipe already.
-fn copy_ring(
-    ring: *const receive_ring.ReceiveRing,
-    arena: Allocator,
-) error{OutOfMemory}![]const u8 {
+/// What is in the ring was taken out of its pipe already, and so were an XPUB's notices.
+fn copy_pending(socket: *const sockets.Socket, arena: Allocator) error{OutOfMemory}![]const u8 {
     var frames: std.ArrayList(u8) = .empty;
+    const ring = &socket.ring;
     var position = ring.cursor.taken;
     while (position != ring.cursor.filled) : (position +%= 1) {
         const part = ring.peek(position);
         if (part.flags & receive_ring.flag_cut != 0) continue;
         const more = part.flags & receive_ring.flag_more != 0;
         try append_frame(&frames, arena, part.bytes, more);
+    }
+    if (socket.pattern != .publisher) return frames.items;
+    var notice = socket.pattern.publisher.notices.head;
+    while (notice) |it| : (notice = it.next) {
+        try append_frame(&frames, arena, it.bytes[0..it.len], it.more);
     }
     return frames.items;
 }
@@ -187,37 +194,36 @@ fn copy_topics(
     }
 }
 
-/// What a peer has subscribed to, as it says so.
-fn append_subscriptions(
-    publisher: *Publisher,
-    number: u32,
-    received: *std.ArrayList(u8),
+/// What a trie says of a peer.
+const Topics = struct {
+    arena: Allocator,
+    list: std.ArrayList([]const u8) = .empty,
+    failed: bool = false,
+
+    pub fn write(topics: *Topics, topic: []const u8, _: bool) void {
+        topics.append(topic) catch {
+            topics.failed = true;
+        };
+    }
+
+    fn append(topics: *Topics, topic: []const u8) error{OutOfMemory}!void {
+        try topics.list.append(topics.arena, try topics.arena.dupe(u8, topic));
+    }
+};
+
+fn copy_subscriptions(
+    result: *Connection,
+    socket: *sockets.Socket,
+    pipe: *const Pipe,
     arena: Allocator,
 ) error{OutOfMemory}!void {
-    const Writer = struct {
-        received: *std.ArrayList(u8),
-        arena: Allocator,
-        failed: bool = false,
-
-        fn write(writer: *@This(), topic: []const u8, _: bool) void {
-            writer.try_write(topic) catch {
-                writer.failed = true;
-            };
-        }
-
-        fn try_write(writer: *@This(), topic: []const u8) error{OutOfMemory}!void {
-            var header: [frame.header_size_max]u8 = undefined;
-            const size = frame.encode(&header, 0, topic.len + 1);
-            try writer.received.appendSlice(writer.arena, header[0..size]);
-            try writer.received.append(writer.arena, 1);
-            try writer.received.appendSlice(writer.arena, topic);
-        }
-    };
-    var writer: Writer = .{ .received = received, .arena = arena };
-    for ([_]*SubscriptionTrie{ &publisher.subscriptions, &publisher.asked }) |trie| {
-        trie.remove_all(number, &writer, Writer.write);
-    }
-    if (writer.failed) return error.OutOfMemory;
+    if (socket.pattern != .publisher or !pipe.socket_link.linked() or pipe.orphaned) return;
+    var subscriptions: Topics = .{ .arena = arena };
+    var asked: Topics = .{ .arena = arena };
+    socket.pattern.publisher.take_topics(pipe, &subscriptions, &asked);
+    if (subscriptions.failed or asked.failed) return error.OutOfMemory;
+    result.subscriptions = subscriptions.list.items;
+    result.asked = asked.list.items;
 }
 
 fn copy_session(
@@ -227,10 +233,15 @@ fn copy_session(
 ) error{OutOfMemory}!Connection {
     const pipe = &session.pipe;
     pipe.write_rollback();
+    const link = link_of(session);
+    if (session.state == .active and link == null and !moves(session)) {
+        // Its connection stays behind: what that has in part is sent again, or not at all.
+        _ = pipe.send.rewind(&session.resources.slabs);
+    }
     var result: Connection = .{
         .connecting = session.kind == .connecting,
         .endpoint = session.endpoint,
-        .link = .of(session),
+        .link = link,
         .name = try arena.dupe(u8, session.name.text()),
         .named = session.named,
         .addresses = try arena.dupe(Address, session.addresses[0..session.addresses_count]),
@@ -239,17 +250,13 @@ fn copy_session(
         .identity = try arena.dupe(u8, pipe.identity),
         .local_id = try arena.dupe(u8, pipe.local_id),
         .speaks_3_1 = pipe.speaks_3_1,
+        .peer_type = pipe.peer_type,
         .unsent_messages = pipe.send.messages,
     };
     const unsent = try pipe.send.copy_unsent(arena);
     if (pipe.send.at_boundary()) result.unsent = unsent else result.unsent_rest = unsent;
+    try copy_subscriptions(&result, socket, pipe, arena);
     var received: std.ArrayList(u8) = .empty;
-    switch (socket.pattern) {
-        .publisher => |*publisher| if (pipe.socket_link.linked() and !pipe.orphaned) {
-            try append_subscriptions(publisher, pipe.number, &received, arena);
-        },
-        else => {},
-    }
     var run = pipe.receive.head;
     while (run) |it| : (run = it.next) {
         const bytes = it.bytes[it.position..it.len];
@@ -257,9 +264,9 @@ fn copy_session(
             try append_frame(&received, arena, bytes, it.more);
         } else try received.appendSlice(arena, bytes);
     }
+    if (link != null or moves(session)) try append_incomplete(session, &received, arena);
     if (moves(session)) {
         result.fd = session.fd;
-        try append_incomplete(session, &received, arena);
         const unsent_control = session.control[session.control_sent..session.control_bytes];
         result.control = try arena.dupe(u8, unsent_control);
         if (session.engine.state == .handshaking) {
@@ -270,12 +277,21 @@ fn copy_session(
     return result;
 }
 
-/// Whether its connection goes along. Not with much of a large frame, which nothing can hold but
-/// the buffer that was lent for it; and what is not connected yet, connects there.
+/// Whether its connection goes along; what is not connected yet, connects there.
 fn moves(session: anytype) bool {
-    if (session.closing or session.fd < 0) return false;
-    if (session.large) |large| if (large.received > constants.large_step_bytes / 2) return false;
+    if (session.closing or session.fd < 0 or has_much(session)) return false;
     return session.state == .active or session.state == .handshaking;
+}
+
+/// The same for a link.
+fn link_of(session: anytype) ?Moving {
+    return if (session.closing or has_much(session)) null else .of(session);
+}
+
+/// Much of a large frame: nothing can hold it but the buffer that was lent for it.
+fn has_much(session: anytype) bool {
+    const large = session.large orelse return false;
+    return large.received > constants.large_step_bytes / 2;
 }
 
 fn arena_copy(arena: Allocator, value: anytype) error{OutOfMemory}!*const @TypeOf(value) {
@@ -347,6 +363,7 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     try pipe.set_identity(connection.identity);
     try pipe.set_local_id(connection.local_id);
     pipe.speaks_3_1 = connection.speaks_3_1;
+    pipe.peer_type = connection.peer_type;
     const slabs = &context.resources.slabs;
     pipe.send.travels = connection.link != null or connection.name.len > 0;
     if (connection.name.len > 0) try session.name.set(slabs, connection.name);
@@ -362,7 +379,15 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     if (connection.link) |link| linked = link.arrive(session, &context.mailbox);
     connection.link = null;
     const keep_pipe = connection.connecting and slot.socket.options.immediate == 0;
-    if (keep_pipe) slot.socket.attach(pipe);
+    const subscribed = connection.subscriptions.len + connection.asked.len > 0;
+    if (keep_pipe or subscribed) slot.socket.attach(pipe);
+    // Before what it has sent since.
+    if (subscribed) try slot.socket.pattern.publisher.restore(
+        &slot.socket,
+        pipe,
+        connection.subscriptions,
+        connection.asked,
+    );
     if (linked) |*outcome| {
         try feed(session, connection.received, outcome);
         context.apply(session, outcome.*);
@@ -381,7 +406,7 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     if (!connection.connecting) {
         // Its peer has left: what it had sent is still to be read.
         if (!outcome.received) context.destroy(session) else {
-            slot.socket.attach(pipe);
+            if (!pipe.socket_link.linked()) slot.socket.attach(pipe);
             slot.socket.orphan(pipe);
             session.state = .ended;
         }

@@ -97,9 +97,11 @@ const layers = [_]struct { name: []const u8, imports: []const []const u8 }{
     .{ .name = "context_endpoints", .imports = &.{
         "stdx", "io", "net", "core", "context_inproc",
     } },
+    .{ .name = "context_monitor", .imports = &.{"core"} },
     .{ .name = "context", .imports = &.{
-        "stdx",   "constants",      "options",           "crypto", "io", "zmtp", "net", "core",
-        "socket", "context_inproc", "context_endpoints",
+        "stdx",   "constants",      "options",           "crypto",
+        "io",     "zmtp",           "net",               "core",
+        "socket", "context_inproc", "context_endpoints", "context_monitor",
     } },
     .{ .name = "pump", .imports = &.{ "stdx", "zmtp", "core" } },
     .{ .name = "relocation", .imports = &.{

@@ -3,7 +3,8 @@
 import { errnoError } from "../errors.ts";
 import { Status } from "../ffi/abi.generated.ts";
 import { readPeer } from "../ffi/records.ts";
-import { type SocketCore, typeNumbers } from "../socket_core.ts";
+import type { SocketCore } from "../socket_core.ts";
+import { typeNumbers } from "../type_numbers.ts";
 
 /** What is known of a peer that goes by a routing id. */
 export interface PeerInfo {
@@ -29,7 +30,7 @@ const typeNames = new Map<number, string>(
 export function peerOf(core: SocketCore, routingId: string | Uint8Array): PeerInfo | undefined {
   core.check();
   if (typeof routingId !== "string" && !(routingId instanceof Uint8Array)) {
-    throw new TypeError("a routing id is a string or a Uint8Array");
+    throw new TypeError(`A routing id is a string or a Uint8Array, not ${typeof routingId}`);
   }
   const id = Buffer.from(routingId as Uint8Array);
   const { native, record } = core.context;

@@ -41,8 +41,8 @@ export class Router extends Sending(Receiving(Socket)) {
   }
 
   /**
-   * Who goes by this routing id at the moment, or undefined: nobody does. Errors (thrown): EBADF.
-   * Source: zmq_socket_get_peer_state(3).
+   * Who goes by this routing id at the moment, or undefined: nobody does. Errors (thrown): EBADF,
+   * EBUSY; TypeError for what is no id. Source: zmq_socket_get_peer_state(3).
    *
    * ```ts
    * const [id, question] = await router.receive();

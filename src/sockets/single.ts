@@ -3,7 +3,7 @@
 
 import { zmqError } from "../errors.ts";
 import { INTEREST_WRITABLE } from "../ffi/abi.generated.ts";
-import { type MessageLike, type Sendable, SendQueue } from "../send_queue.ts";
+import { checkMany, type MessageLike, type Sendable, SendQueue } from "../send_queue.ts";
 import { coreOf, type Socket } from "../socket.ts";
 import type { WaitOptions } from "../wait.ts";
 import type { LabelledWritable } from "./labelled_writable.ts";
@@ -53,6 +53,7 @@ export function SendingAs<Base extends AbstractClass<Socket>, Options, Item>(
     }
 
     async sendMany(items: Iterable<Item>, options?: WaitOptions): Promise<void> {
+      checkMany(items);
       return queueOf(this).sendMany(Array.from(items, form.item), options);
     }
 

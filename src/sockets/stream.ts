@@ -43,7 +43,8 @@ export class Stream extends Sending(Receiving(Socket)) {
   }
 
   /**
-   * Which connection goes by this routing id, or undefined: none does. Errors (thrown): EBADF.
+   * Which connection goes by this routing id, or undefined: none does. Errors (thrown): EBADF,
+   * EBUSY; TypeError for what is no id. Source: zmq_socket_get_peer_state(3), for a ROUTER.
    *
    * ```ts
    * const [id, bytes] = await stream.receive();

@@ -9,12 +9,13 @@ export interface Writable<M = Sendable> {
    * Queues a message: one part, or an array of parts. Resolves when it is queued; it leaves without
    * any further call, and its memory may be changed as soon as `send` has returned. Waits while
    * there is no room (`sendHighWaterMark`) or no peer, up to `timeout` milliseconds, by default
-   * `sendTimeout` (for ever).
+   * `sendTimeout` (for ever); publishers wait with `noDrop` only, a Router with `mandatory`.
    *
    * Errors: EAGAIN (timeout, or closed while waiting), EBUSY (thrown: another send waits), EBADF
-   * (closed), EFSM (a Request that awaits its reply, a Reply without a request), ENOMEM, the reason
-   * of the signal; TypeError for what is no message. After any of them nothing was queued. Source:
-   * zmq_msg_send(3).
+   * (closed), EFSM (a Request that awaits its reply, a Reply without a request), EHOSTUNREACH (a
+   * `mandatory` Router, a Stream: nobody has the id), EINVAL (these two: no id before the message),
+   * ENOMEM, the reason of the signal; TypeError for what is no message. After any of them nothing
+   * was queued. Source: zmq_msg_send(3).
    *
    * ```ts
    * await push.send("one part");
@@ -25,7 +26,7 @@ export interface Writable<M = Sendable> {
 
   /**
    * Queues a message if there is room now; returns whether it did. Does not wait. Errors (thrown):
-   * EBADF, EFSM, ENOMEM, TypeError. Source: zmq_msg_send(3) with ZMQ_DONTWAIT.
+   * as `send`. Source: zmq_msg_send(3) with ZMQ_DONTWAIT.
    *
    * ```ts
    * if (!push.trySend(message)) await push.send(message);

@@ -1,5 +1,5 @@
-// Messages one way, to and from peers that are killed: PUSH, PULL, PAIR, DEALER, and the drafts that
-// are like them.
+// Messages one way, to and from peers that are killed: PUSH, PULL, PAIR, DEALER, and the drafts
+// that are like them.
 
 import { connect as connectRaw } from "node:net";
 import { Channel, Gather } from "../../src/draft.ts";
@@ -39,7 +39,9 @@ async function sendToKilled(task: Task, kind: keyof typeof senders, transport: T
     task.step("killed");
     const numbers = peer.numbers();
     check(numbers.length === due - expected, `${numbers.length} arrived, not ${due - expected}`);
-    numbers.forEach((number, index) => check(number === expected + index, `${number} out of order`));
+    for (const [index, number] of numbers.entries()) {
+      check(number === expected + index, () => `${number} instead of ${expected + index}`);
+    }
     expected = due;
     task.counts.messages += numbers.length;
     task.counts.lives += 1;
@@ -156,7 +158,8 @@ async function strangers(task: Task): Promise<void> {
   await using pull = new Pull({ handshakeInterval: 200 });
   await pull.bind("tcp://127.0.0.1:*");
   const port = Number(pull.lastEndpoint!.split(":").at(-1));
-  const says = ["", "GET / HTTP/1.0\r\n\r\n", "\xff\0\0\0\0\0\0\0\x01\x7f", "\xff\0\0", "\0".repeat(100)];
+  const greeting = "\xff\0\0\0\0\0\0\0\x01\x7f";
+  const says = ["", "GET / HTTP/1.0\r\n\r\n", greeting, greeting.slice(0, 3), "\0".repeat(100)];
   while (task.running) {
     const text = says[task.counts.strangers % says.length]!;
     const socket = connectRaw({ host: "127.0.0.1", port });

@@ -1,4 +1,4 @@
-// Questions and answers: REQ, REP, DEALER, ROUTER, SERVER, CLIENT, PEER, while either side is killed.
+// Questions and answers: REQ, REP, DEALER, ROUTER, SERVER, CLIENT, PEER; either side is killed.
 
 import { Client, Peer as PeerSocket, Server } from "../../src/draft.ts";
 import { Dealer, Reply, Request, Router } from "../../src/index.ts";
@@ -79,7 +79,7 @@ async function answerTheKilled(task: Task, socket: Reply | Router): Promise<void
   await answering;
 }
 
-/** A DEALER asks a ROUTER that is killed: each life answers in order, what was under way is lost. */
+/** A DEALER asks a ROUTER that is killed: each life answers in order, some are lost. */
 async function dealerAsksKilled(task: Task): Promise<void> {
   await using dealer = new Dealer({ reconnectInterval: 10, linger: 0 });
   let away = Promise.withResolvers<void>();
@@ -174,7 +174,7 @@ async function serveTheKilled(task: Task, socket: Server | PeerSocket): Promise<
     for await (const [question, from] of server) {
       // Whoever asked may be gone.
       const answered = server.send(question, from);
-      await answered.catch(({ code }) => check(code === "EHOSTUNREACH", `an answer fails: ${code}`));
+      await answered.catch(({ code }) => check(code === "EHOSTUNREACH", `no answer: ${code}`));
     }
   })();
   const role = server instanceof Server ? "client" : "peer";

@@ -196,7 +196,7 @@ async function serviceProxy(task: Task): Promise<void> {
   await running;
 }
 
-/** Topics go upstream through a proxy, and are cancelled when the one that wanted them is killed. */
+/** Topics go upstream through a proxy, and are cancelled when who wanted them is killed. */
 async function topicProxy(task: Task): Promise<void> {
   const proxy = new Proxy(
     new XSubscriber({ linger: 0 }),

@@ -63,7 +63,7 @@ async function publishToKilled(task: Task, transport: Transport): Promise<void> 
 
 async function says(publisher: XPublisher, what: string): Promise<void> {
   const [said] = await publisher.receive({ timeout: 20_000 });
-  check(String(said) === what, () => `${JSON.stringify(String(said))} instead of ${JSON.stringify(what)}`);
+  check(String(said) === what, () => JSON.stringify({ said: String(said), instead: what }));
 }
 
 /** All topics are asked for again at each life of a publisher. */
@@ -108,7 +108,7 @@ async function subscribeToKilled(task: Task, socket: Subscriber | XSubscriber): 
   await receiving;
 }
 
-/** A slow subscriber loses messages, whole ones, in order, and each is counted; others lose none. */
+/** A slow subscriber loses whole messages, keeps the order of the others, and each is counted. */
 async function slowSubscriber(task: Task): Promise<void> {
   for (let round = 0; task.running; round += 1) {
     await using publisher = new Publisher({ sendHighWaterMark: 500, linger: 0 });

@@ -52,7 +52,7 @@ export function ownPort(): string {
   return `tcp://127.${byte()}.${byte()}.${byte()}:${freePort()}`;
 }
 
-/** Numbers of many lives, the first of each a multiple of a million: whole, in order, none twice. */
+/** Numbers of many lives, the first of each a multiple of a million: in order, none twice. */
 export class Lives {
   readonly #arrived: number[] = [];
 

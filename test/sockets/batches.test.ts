@@ -132,6 +132,19 @@ describe("iterating", () => {
     expect(texts(await line.pull.receive())).toEqual(["c"]);
   });
 
+  test("return ends a next that waits, which takes no message and blocks nobody", async () => {
+    using line = pipeline();
+    const iterators = [line.pull[Symbol.asyncIterator](), line.pull.batches()];
+    for (const iterator of iterators) {
+      const waiting = iterator.next();
+      await iterator.return?.();
+      expect(await waiting).toEqual({ value: undefined, done: true });
+    }
+    const next = line.pull.receive();
+    await line.push.send("a");
+    expect(texts(await next)).toEqual(["a"]);
+  });
+
   test("two at once is EBUSY for the second, and the first goes on", async () => {
     using line = pipeline();
     const first = line.pull[Symbol.asyncIterator]();

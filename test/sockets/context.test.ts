@@ -21,6 +21,12 @@ describe("the common context", () => {
     expect(zmq.context).toBe(context);
   });
 
+  test("is printed with what it is set to, and nothing else", () => {
+    const text = "Context { maxSockets: 7, maxMessageSize: -1, ipv6: false, blocky: true }";
+    expect(Bun.inspect(new Context({ maxSockets: 7 })).replace(/\s+/g, " ").replace(", }", " }"))
+      .toBe(text);
+  });
+
   test("has no I/O threads, and says so to who wants some", () => {
     expect(context.ioThreads).toBe(0);
     expect(() => new Context({ ioThreads: 4 } as ContextOptions)).toThrow("no I/O threads");

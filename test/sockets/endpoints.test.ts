@@ -420,6 +420,12 @@ describe("a bind that fails", () => {
     expect(await reasonOf(pull.bind(5555 as unknown as string))).toBeInstanceOf(TypeError);
     expect(() => pull.bindSync(undefined as unknown as string)).toThrow(TypeError);
     expect(() => pull.connect(null as unknown as string)).toThrow(TypeError);
+    const none = undefined as unknown as string;
+    const text = "An endpoint is a string";
+    expect(() => pull.disconnect(none)).toThrow(text);
+    expect(() => pull.unbindSync(none)).toThrow(text);
+    expect(String(await reasonOf(pull.unbind(none)))).toContain(text);
+    expect(String(await reasonOf(pull.connected(5 as unknown as string)))).toContain(text);
   });
 
   test("leaves no fresh directory behind", async () => {

@@ -80,6 +80,16 @@ describe("connect:retry", () => {
     expect(Math.max(...intervals)).toBeLessThanOrEqual(32);
   });
 
+  test("who connects anew himself, with reconnectInterval -1, fills no memory", async () => {
+    using push = new Push({ linger: 0, reconnectInterval: -1 });
+    for (let i = 0; i < 20; i += 1) {
+      const closed = event(push, "close");
+      push.connect("tcp://127.0.0.1:1");
+      expect(await closed).toMatchObject({ address: "tcp://127.0.0.1:1" });
+    }
+    expect(Bun.inspect(push).split("tcp://127.0.0.1:1").length - 1).toBeLessThanOrEqual(2);
+  });
+
   test("does not come with reconnectInterval -1", async () => {
     using push = new Push({ linger: 0, reconnectInterval: -1 });
     const events = recorded(push, all);
@@ -234,6 +244,13 @@ describe("an Observer", () => {
     const ended = [iterator.next(), iterator.next()];
     await iterator.return?.();
     for (const one of ended) expect(await one).toEqual({ value: undefined, done: true });
+  });
+
+  test("a listener that is no function is refused, not called", () => {
+    using pull = new Pull();
+    const none = { handleEvent() {} } as unknown as () => void;
+    expect(() => pull.events.on("accept", none)).toThrow(TypeError);
+    expect(() => pull.events.once("accept", none)).toThrow(TypeError);
   });
 
   test("of a closed socket ends at once", async () => {

@@ -387,6 +387,7 @@ describe("test_use_fd", () => {
       reply.useFd = fd;
       const error = failure(() => reply.bindSync(endpoint));
       expect(`${fd} ${error.code} ${error.address}`).toBe(`${fd} EINVAL ${endpoint}`);
+      expect(error.message).toContain("The option useFd must be");
       expect(reply.useFd).toBe(fd);
       expect(libc.isOpen(fd)).toBe(fd !== 99_999);
     }

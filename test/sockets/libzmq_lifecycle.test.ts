@@ -1,9 +1,11 @@
-// What libzmq's own tests pin down about leaving: disconnects that a publisher hears of, proxies whose
-// peers go or are full.
+// What libzmq's own tests pin down about leaving: disconnects that a publisher hears of, proxies
+// whose peers go or are full. And what there is at all.
 
 import { describe, expect, test } from "bun:test";
-import { Proxy, Publisher, Subscriber, XPublisher, XSubscriber } from "../../src/index.ts";
-import { anywhere, keeper, rejection, texts, until } from "../support/sockets.ts";
+import {
+  capability, Proxy, Publisher, Pull, Subscriber, XPublisher, XSubscriber,
+} from "../../src/index.ts";
+import { anywhere, failure, keeper, rejection, texts, until } from "../support/sockets.ts";
 
 const keep = keeper();
 const limits = { timeout: 5000 };
@@ -55,7 +57,7 @@ async function device() {
 }
 
 describe("test_xpub_manual", () => {
-  test("who closes behind a proxy is cancelled in front of it: it would be sent to for ever", async () => {
+  test("who closes behind a proxy is cancelled in front of it: it would be sent to", async () => {
     const { proxy, running, publisher, back } = await device();
     for (const topic of ["A", "B"]) {
       const [staying, leaving] = [keep(new Subscriber()), keep(new Subscriber())];
@@ -112,4 +114,22 @@ describe("test_proxy_hwm", () => {
     proxy.terminate();
     await running;
   }, 20_000);
+});
+
+describe("test_capabilities", () => {
+  test("what capability claims works, what it denies is refused", async () => {
+    const pull = keep(new Pull());
+    const { ipc, draft, curve, gssapi, ...transports } = capability;
+    expect({ ipc, draft, curve, gssapi }).toMatchObject({ ipc: true, draft: true });
+    pull.bindSync(anywhere.ipc);
+    keep(new (await import("../../src/draft.ts")).Gather()).bindSync(anywhere.ipc);
+    expect(Object.keys(transports).toSorted()).toEqual(["norm", "pgm", "tipc"]);
+    for (const [name, there] of Object.entries(transports)) {
+      expect(there).toBe(false);
+      expect(failure(() => pull.bindSync(`${name}://127.0.0.1:5555`)).code).toBe("EPROTONOSUPPORT");
+    }
+    for (const [option, there] of [["curveServer", curve], ["gssServer", gssapi]] as const) {
+      expect(option in pull).toBe(there);
+    }
+  });
 });

@@ -1,6 +1,7 @@
 // What arrives is what was sent: every kind of part, every size, every number of parts.
 
 import { describe, expect, test } from "bun:test";
+import { Client } from "../../src/draft.ts";
 import { Pull, Push, Reply, Request, type Sendable } from "../../src/index.ts";
 import {
   bound,
@@ -125,13 +126,6 @@ describe("a part can be", () => {
     for (const parts of expectations) expect(texts(await line.pull.receive())).toEqual(parts);
   });
 
-  test("a buffer whose memory was transferred away, which is empty", async () => {
-    using line = pipeline();
-    const part = new Uint8Array(100);
-    structuredClone(part, { transfer: [part.buffer] });
-    await line.push.send(part);
-    expect(texts(await line.pull.receive())).toEqual([""]);
-  });
 });
 
 describe("what is not a part", () => {
@@ -170,10 +164,38 @@ describe("what is not a part", () => {
     expect(line.push.stats().messagesSent).toBe(1);
   });
 
+  const gone = new ArrayBuffer(8);
+  const transferred: [string, Sendable][] = [
+    ["a Uint8Array", new Uint8Array(gone)],
+    ["a DataView", new DataView(gone)],
+    ["an ArrayBuffer", gone],
+  ];
+  structuredClone(gone, { transfer: [gone] });
+
+  test.each(transferred)("transferred memory leaves no half message: %s", async (_, value) => {
+    using line = pipeline();
+    const part = value as Uint8Array;
+    for (const message of [part, ["before", part], ["before", part, "behind"]]) {
+      expect(await reasonOf(line.push.send(message))).toBeInstanceOf(TypeError);
+      expect(await reasonOf(line.push.sendMany([message]))).toBeInstanceOf(TypeError);
+    }
+    await line.push.send("good");
+    expect(texts(await line.pull.receive())).toEqual(["good"]);
+  });
+
   test("is refused at once by a send that has to wait", async () => {
     using push = new Push({ linger: 0 });
     const refused = await reasonOf(push.send({} as Sendable, { timeout: 1000 }));
     expect(refused).toBeInstanceOf(TypeError);
+  });
+
+  test.each(["text", Buffer.from("x"), 5, null, {}])("is not taken for many: %p", async (one) => {
+    using line = pipeline();
+    using client = new Client({ linger: 0 });
+    const many = one as string[];
+    expect(String(await reasonOf(line.push.sendMany(many)))).toContain("[message]");
+    expect(String(await reasonOf(client.sendMany(many)))).toContain("[message]");
+    expect(line.push.stats().messagesSent).toBe(0);
   });
 
   test("ends sendMany where it stands: what was before it arrives", async () => {

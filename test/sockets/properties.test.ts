@@ -127,13 +127,21 @@ describe.each(names)("a %s", (name) => {
   });
 });
 
-test("a subclass works: its options, its methods, its name", async () => {
+test.each(names)("a misspelt option of a %s does not become a property", (name) => {
+  using socket = make(name);
+  expect(() => Object.assign(socket, { lingerr: 1 })).toThrow(TypeError);
+  expect(socket).not.toHaveProperty("lingerr");
+});
+
+test("a subclass works: its options, its methods, its fields", async () => {
   class Jobs extends Pull {
+    done = 0;
     async next(): Promise<string> {
       return texts(await this.receive())[0] as string;
     }
   }
   using jobs = new Jobs({ receiveHighWaterMark: 5 });
+  expect(jobs.done).toBe(0);
   using push = new Push();
   push.connect(bound(jobs));
   await push.send("job");

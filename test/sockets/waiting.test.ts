@@ -149,6 +149,69 @@ describe("an AbortSignal", () => {
     expect(line.push.stats().messagesSent).toBe(1);
   });
 
+  test("ends batches while messages keep coming", async () => {
+    using line = pipeline();
+    const controller = new AbortController();
+    await line.push.sendMany(["a", "b", "c"]);
+    const batches = line.pull.batches({ max: 1, signal: controller.signal });
+    expect((await batches.next()).value?.map(texts)).toEqual([["a"]]);
+    controller.abort(new Error("stop"));
+    expect(String(await reasonOf(batches.next()))).toContain("stop");
+    expect(texts(await line.pull.receive())).toEqual(["b"]);
+  });
+
+  test("that was aborted before ends a call that would wait behind another", async () => {
+    using line = pipeline({ pull: { concurrency: "queue" }, push: { concurrency: "queue" } });
+    using alone = new Push({ linger: 0, concurrency: "queue" });
+    const signal = AbortSignal.abort(new Error("before"));
+    const first = [line.pull.receive(), alone.send("a")];
+    expect(String(await reasonOf(line.pull.receive({ signal })))).toContain("before");
+    expect(String(await reasonOf(alone.send("b", { signal })))).toContain("before");
+    alone.connect(line.endpoint);
+    await Promise.all(first);
+    expect(alone.stats().messagesSent).toBe(1);
+  });
+
+  test("ends a sendMany that has just got room and not gone on yet", async () => {
+    using pull = new Pull({ linger: 0, receiveHighWaterMark: 10 });
+    pull.bindSync("inproc://waiting-aborted");
+    using push = new Push({ linger: 0, sendHighWaterMark: 10 });
+    push.connect("inproc://waiting-aborted");
+    const controller = new AbortController();
+    const messages = Array.from({ length: 1000 }, () => "x");
+    const sending = push.sendMany(messages, { signal: controller.signal });
+    await push.connected();
+    await until("it waits", () => !push.writable);
+    const before = push.stats().messagesSent;
+    while (push.stats().messagesSent === before) pull.tryReceive();
+    // Nobody listens to the signal in this moment.
+    controller.abort(new Error("stop"));
+    expect(String(await reasonOf(sending))).toContain("stop");
+  });
+
+  test("that is none is refused by every call, and takes no message with it", async () => {
+    using line = pipeline();
+    const signal = new AbortController() as unknown as AbortSignal;
+    for (const call of [
+      () => line.pull.receive({ signal }),
+      () => line.pull.receiveMany({ signal }),
+      () => line.pull.batches({ signal }).next(),
+      () => line.push.send("never", { signal }),
+      () => line.push.sendMany(["never"], { signal }),
+      () => line.pull.connected(undefined, { signal }),
+      () => line.pull.bind("tcp://127.0.0.1:*", { signal }),
+      () => line.pull.unbind(line.endpoint, { signal }),
+    ]) {
+      // Rejected, not thrown: callers have one place for errors.
+      expect(String(await reasonOf(call()))).toStartWith("TypeError: signal must be an AbortSignal");
+    }
+    const number = 500 as unknown as { timeout: number };
+    expect(String(await reasonOf(line.pull.receive(number)))).toContain("such as { timeout: 500 }");
+    const waiting = line.pull.receive();
+    await line.push.send("good");
+    expect(texts(await waiting)).toEqual(["good"]);
+  });
+
   test("rejects a waiting send, and its message is not sent", async () => {
     using push = new Push({ linger: 0 });
     using pull = new Pull({ linger: 0 });
@@ -209,6 +272,16 @@ describe("an AbortSignal", () => {
     expect(pull.lastEndpoint).toBeNull();
     await pull.bind("tcp://localhost:*");
     expect(pull.lastEndpoint).toMatch(/^tcp:\/\/127\.0\.0\.1:\d+$/);
+  });
+
+  test("ends an unbind that looks a name up, and the socket stays bound", async () => {
+    using pull = new Pull();
+    const port = bound(pull).split(":").at(-1);
+    const controller = new AbortController();
+    const unbinding = pull.unbind(`tcp://localhost:${port}`, { signal: controller.signal });
+    controller.abort(new Error("stop"));
+    expect(String(await reasonOf(unbinding))).toContain("stop");
+    await pull.unbind(`tcp://localhost:${port}`);
   });
 });
 
@@ -330,6 +403,21 @@ describe("closing", () => {
       expect(error.message).toMatch(timedOut);
       expect(error.message).toContain("closed");
     }
+  });
+
+  test("ends a sendMany that has just got room and not gone on yet", async () => {
+    using pull = new Pull({ linger: 0, receiveHighWaterMark: 10 });
+    pull.bindSync("inproc://waiting-closed");
+    const push = new Push({ linger: 0, sendHighWaterMark: 10 });
+    push.connect("inproc://waiting-closed");
+    const sending = push.sendMany(Array.from({ length: 1000 }, () => "x"));
+    await push.connected();
+    await until("it waits", () => !push.writable);
+    const before = push.stats().messagesSent;
+    // The turns of these calls settle what waits; its promise goes on after this function.
+    while (push.stats().messagesSent === before) pull.tryReceive();
+    push.close();
+    expect((await rejection(sending)).message).toContain("closed while this call waited");
   });
 
   test("twice is fine, and afterwards every call says EBADF", async () => {

@@ -41,11 +41,16 @@ pub const Name = struct {
     }
 };
 
-pub fn about(socket_type: SocketType, options: *const SocketOptions) inproc.About {
+/// `conflates`: of what is queued the newest message counts, more need not be on its way.
+pub fn about(
+    socket_type: SocketType,
+    options: *const SocketOptions,
+    conflates: bool,
+) inproc.About {
     var result: inproc.About = .{
         .socket_type = socket_type,
-        .send_high_water_mark = options.send_high_water_mark,
-        .receive_high_water_mark = options.receive_high_water_mark,
+        .send_high_water_mark = if (conflates) 1 else options.send_high_water_mark,
+        .receive_high_water_mark = if (conflates) 1 else options.receive_high_water_mark,
     };
     if (socket_type.sends_identity()) result.set_routing_id(options.routing_id());
     return result;
@@ -54,7 +59,7 @@ pub fn about(socket_type: SocketType, options: *const SocketOptions) inproc.Abou
 /// Looks for the name, or waits for it.
 pub fn start(session: anytype, mailbox: *inproc.Mailbox) Outcome {
     assert(session.kind == .connecting and session.link == null);
-    const own = about(session.socket_type, session.options);
+    const own = about(session.socket_type, session.options, session.pipe.conflated != null);
     session.state = .connecting;
     session.link = inproc.connect(session.name.text(), mailbox, session.handle, &own) catch {
         return session.disconnect(.out_of_memory);
@@ -79,10 +84,16 @@ pub fn collect(session: anytype) Outcome {
     }
     const pipe = &session.pipe;
     // Where only the newest message counts, each side drops for itself.
-    if (pipe.conflated == null) pipe.send_high_water_mark = news.send_limit;
+    if (pipe.conflated == null) {
+        pipe.send_high_water_mark = news.send_limit;
+    } else pipe.hand_over_max = news.send_limit;
     const half = pipes.Pipe.low_water_mark(news.receive_limit);
-    pipe.acknowledge_every = @min(half, constants.acknowledge_every_max);
+    // Without a limit, too: the sender counts what is on its way.
+    const every = if (half == 0) constants.acknowledge_every_max else half;
+    pipe.acknowledge_every = @min(every, constants.acknowledge_every_max);
     outcome.writable = take_credits(session, news.credits);
+    // What was held back: nobody else will think of it.
+    if (pipe.conflated != null and !outcome.established) _ = flush(session);
     session.readable = session.readable or end.readable();
     session.end_behind = end.peer_gone;
     return outcome;
@@ -102,7 +113,10 @@ fn establish(session: anytype) ?@TypeOf(session.pipe.doom_reason) {
 
 fn begin_traffic(session: anytype) void {
     const pipe = &session.pipe;
-    if (pipe.receive_high_water_mark == 0) pipe.receive_high_water_mark = read_ahead_messages;
+    // Subscriptions to a publisher that conflates do not wait, and every one counts.
+    if (pipe.receive_high_water_mark == 0 and pipe.conflated == null) {
+        pipe.receive_high_water_mark = read_ahead_messages;
+    }
     session.engine.state = .traffic;
     session.engine.command_bytes_max = constants.command_bytes_max;
     session.engine.frame_bytes_max = constants.frame_bytes_max;
@@ -116,6 +130,8 @@ pub const Moving = struct {
     end: *inproc.End,
     handed_over: u32,
     unacknowledged: u32,
+    /// The sender waits for room.
+    full: bool,
 
     pub fn of(session: anytype) ?Moving {
         if (session.state != .active) return null;
@@ -123,6 +139,7 @@ pub const Moving = struct {
             .end = session.link orelse return null,
             .handed_over = session.pipe.handed_over,
             .unacknowledged = session.pipe.read_unacknowledged(),
+            .full = session.pipe.send_full,
         };
     }
 
@@ -142,10 +159,10 @@ pub const Moving = struct {
         begin_traffic(session);
         pipe.handed_over = moving.handed_over;
         pipe.acknowledged = 0 -% moving.unacknowledged;
+        // The peer is asked again to tell of room.
+        pipe.send_full = moving.full;
         var outcome = collect(session);
         outcome.established = true;
-        const limit = pipe.send_high_water_mark;
-        pipe.send_full = limit != 0 and pipe.handed_over >= limit;
         return outcome;
     }
 };
@@ -170,7 +187,7 @@ pub fn receive_vector(
 
 /// Hands over everything that is complete.
 pub fn flush(session: anytype) Outcome {
-    if (session.state != .active) return .{};
+    if (session.state != .active or held_back(session)) return .{};
     const pipe = &session.pipe;
     const queue = &pipe.send;
     const before = queue.messages;
@@ -185,6 +202,16 @@ pub fn flush(session: anytype) Outcome {
     };
     pipe.handed_over += count;
     return .{ .drained = queue.empty(), .writable = take_credits(session, credits) };
+}
+
+/// A queue of the newest message keeps it while the peer has not read enough of those before: they
+/// would all wait there.
+fn held_back(session: anytype) bool {
+    const pipe = &session.pipe;
+    const limit = pipe.hand_over_max;
+    if (limit == 0 or pipe.handed_over < limit) return false;
+    pipe.handed_over -|= session.link.?.want(pipe.handed_over - limit + 1);
+    return pipe.handed_over >= limit;
 }
 
 /// So many messages of ours have been read. True: a full pipe takes messages again.

@@ -34,6 +34,8 @@ pub const Resources = struct {
     /// Pipes with complete messages that nobody has offered to the kernel yet.
     dirty: List(Pipe, .dirty_link) = .{},
     dirty_bytes: u64 = 0,
+    /// One of them has enough for a system call of its own.
+    flush_due: bool = false,
     /// Pipes whose full receive queue has room again.
     resumed: List(Pipe, .resumed_link) = .{},
     /// Pipes without a peer whose last message has been handed out.
@@ -116,6 +118,8 @@ pub const Pipe = struct {
     /// What the peer calls itself; empty: nothing. In a slab.
     identity: []const u8 = "",
     identity_block: slab.Block = &.{},
+    /// Queued since the last flush.
+    unflushed_bytes: u32 = 0,
     /// What we call the peer: given by the caller of connect, or by the pattern. In a slab.
     local_id: []const u8 = "",
     local_id_block: slab.Block = &.{},
@@ -127,6 +131,8 @@ pub const Pipe = struct {
     connecting: bool,
     /// Messages that the peer holds in this process and has not said to have read: they count.
     handed_over: u32 = 0,
+    /// Conflated: so many of them are the most; 0 for no limit.
+    hand_over_max: u32 = 0,
     /// How many messages are read before the peer is told; 0: it need not know.
     acknowledge_every: u32 = 0,
     /// How many of those that arrived the peer knows of as read; wraps.
@@ -186,8 +192,19 @@ pub const Pipe = struct {
         const bytes = pipe.send.bytes - before;
         // Within the process a flush is no system call, and high-water marks count messages.
         const least: u64 = if (pipe.send.travels) constants.hand_over_bytes_min else 0;
-        resources.dirty_bytes += @max(bytes, least);
+        pipe.resources.dirty_bytes += @max(bytes, least);
+        pipe.count_unflushed(@max(bytes, least));
         pipe.queued();
+    }
+
+    inline fn count_unflushed(pipe: *Pipe, bytes: u64) void {
+        pipe.unflushed_bytes +|= @intCast(@min(bytes, std.math.maxInt(u32)));
+        if (pipe.unflushed_bytes >= constants.flush_bytes) pipe.resources.flush_due = true;
+    }
+
+    /// The queue is offered to the kernel.
+    pub fn begin_flush(pipe: *Pipe) void {
+        pipe.unflushed_bytes = 0;
     }
 
     /// Queues a message that was framed for many pipes. The caller counts `dirty_bytes` once.
@@ -198,6 +215,7 @@ pub const Pipe = struct {
         end: u32,
     ) error{OutOfMemory}!void {
         try pipe.send.push_shared(&pipe.resources.slabs, shared, start, end);
+        pipe.count_unflushed(end - start);
         pipe.queued();
     }
 
@@ -227,6 +245,7 @@ pub const Pipe = struct {
         try pipe.send.push_raw(&pipe.resources.slabs, bytes, more);
         if (more) return;
         pipe.resources.dirty_bytes += pipe.send.bytes - before;
+        pipe.count_unflushed(pipe.send.bytes - before);
         pipe.queued();
     }
 
@@ -241,6 +260,8 @@ pub const Pipe = struct {
         try pipe.receive.push_own(&pipe.resources.slabs, body);
         // The peer does not wait for it to be read.
         pipe.acknowledged +%= 1;
+        // A connection that comes and goes brings no more of them than are read.
+        _ = pipe.receive_limit_reached();
     }
 
     /// Queues a command frame; no high-water mark applies to it.
@@ -338,7 +359,8 @@ pub const Pipe = struct {
         return if (@as(i32, @bitCast(read)) < 0) 0 else read;
     }
 
-    /// What is between the two queues counts no more, or not yet: the link to the peer is new or gone.
+    /// What is between the two queues counts no more, or not yet: the link to the peer is new or
+    /// gone.
     pub fn reset_handed_over(pipe: *Pipe, acknowledge_every: u32) void {
         const list = &pipe.resources.unacknowledged;
         if (pipe.unacknowledged_link.linked()) list.remove(pipe);

@@ -253,6 +253,14 @@ pub const ReceiveQueue = struct {
         if (run.storage == .arena) arena.runs.remove(run);
     }
 
+    /// The rest of a message whose first parts were handed out goes.
+    pub fn drop_begun(queue: *ReceiveQueue, resources: anytype) void {
+        while (queue.reading) {
+            const part = queue.next_part(&resources.arena);
+            if (part.exhausted) resources.gone(part.run);
+        }
+    }
+
     /// The connection died: its incomplete message goes. Calls `gone(run)` for each run that is
     /// off the queue, so that the owner can give lent buffers back.
     pub fn rollback(queue: *ReceiveQueue, context: anytype) void {

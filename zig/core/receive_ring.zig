@@ -238,7 +238,7 @@ pub const ReceiveRing = struct {
             const entry = &ring.shared[position & mask];
             if (entry.flags & flag_arena == 0) continue;
             const pointer = &ring.pointers[position & mask];
-            @memcpy(block[used..][0..entry.length], pointer.*[0..entry.length]);
+            copy_bytes(block[used..][0..entry.length], pointer.*[0..entry.length]);
             pointer.* = block.ptr + used;
             used += entry.length;
             entry.flags &= ~flag_arena;

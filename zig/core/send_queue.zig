@@ -860,7 +860,8 @@ pub const SendQueue = struct {
         segment.end = segment.tail;
         segment.messages = messages;
         segment.continues = begun;
-        if (begun) segment.content = .rest;
+        // Within the process a flush never parts a frame.
+        if (begun and !queue.travels) segment.content = .rest;
         queue.messages += messages;
         queue.bytes += bytes.len;
     }

@@ -246,11 +246,15 @@ pub const End = struct {
 
     /// Other high-water marks of this side.
     pub fn set_marks(end: *End, send_mark: u32, receive_mark: u32) void {
+        const own = &end.about;
+        if (own.send_high_water_mark == send_mark and own.receive_high_water_mark == receive_mark) {
+            return;
+        }
         const to = end.opposite();
         end.link.lock.acquire();
         defer end.link.lock.release();
-        end.about.send_high_water_mark = send_mark;
-        end.about.receive_high_water_mark = receive_mark;
+        own.send_high_water_mark = send_mark;
+        own.receive_high_water_mark = receive_mark;
         end.mailbox.post(end, null);
         if (to.open) to.mailbox.post(to, null);
     }
@@ -458,8 +462,10 @@ pub fn bind(
         if (!std.mem.eql(u8, link.name(), name)) continue;
         registry.waiting.remove(link);
         link.join(binding);
-        // Its end may close at once: not before it has the registry's lock.
+        // Its end may close at once, not before it has the registry's lock, or move.
+        link.lock.acquire();
         link.ends[0].mailbox.post(&link.ends[0], null);
+        link.lock.release();
     }
     return binding;
 }

@@ -330,6 +330,35 @@ test "PEER: who it connects to has a number before it is there, and keeps it ove
     try testing.expectEqual(0, owner.context.session_table.count());
 }
 
+test "PEER, immediate: an answer finds its peer after a reconnection: it was never found again" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const peer = try owner.open(.peer);
+    owner.slot(peer).socket.options.immediate = 1;
+    _ = try owner.connect(peer, address);
+    const listener = world.network.listen(&address);
+    for (0..3) |_| {
+        try world.run(300);
+        var mock: Mock = .{ .peer = listener.accept().? };
+        defer mock.deinit();
+        try mock.handshake(&world, "PEER");
+        try mock.send_message(&.{"question"});
+        try world.settle();
+        var question = (try owner.take(peer)).?;
+        defer question.deinit();
+        try owner.send(peer, &.{ question.parts.items[0], "answer" });
+        owner.context.flush();
+        try world.settle();
+        try mock.expect_message(&.{"answer"});
+        mock.peer.close();
+        try world.settle();
+        const gone = owner.send(peer, &.{ question.parts.items[0], "nobody" });
+        try testing.expectError(error.Unroutable, gone);
+    }
+}
+
 test "hello goes first, a goodbye and a hiccup are received as if the peer had said them" {
     inline for (.{ .{ sockets.Type.server, "CLIENT" }, .{ sockets.Type.peer, "PEER" } }) |case| {
         var bench: Bench = undefined;

@@ -111,6 +111,32 @@ test "one turn is enough for a thread that talks to itself, without a wake-up" {
     try owner.expect(pull, &.{"y"});
 }
 
+test "a thread that fills its own queue is told to take a turn: it would wait for itself for ever" {
+    for ([_]u32{ 1, 3, 100 }) |mark| {
+        var duo: Duo = undefined;
+        try duo.init(1);
+        defer duo.deinit();
+        const owner = duo.here;
+        const pull = try Duo.open(owner, .pull, 1, mark);
+        const push = try Duo.open(owner, .push, mark, 1);
+        _ = try owner.context.bind_inproc(pull, "itself");
+        _ = try owner.context.connect_inproc(push, "itself", "");
+        try duo.world.settle();
+        owner.slot(pull).socket.want(.{ .readable = true });
+        try testing.expectEqual(2 * mark, try Duo.fill_up(owner, push));
+        owner.context.flush();
+        owner.slot(push).socket.want(.{ .writable = true });
+        try testing.expect(owner.context.has_mail());
+        _ = try owner.turn();
+        try testing.expect(!owner.context.has_mail());
+        try testing.expectEqual(1, owner.ready.items.len);
+        while (owner.ready.items.len == 1) {
+            try owner.expect(pull, &.{"x"});
+            _ = try owner.turn();
+        }
+    }
+}
+
 test "high-water marks add up, none on one side is none: libzmq's test_hwm" {
     const Case = struct { send: u32, receive: u32, connect_first: bool, expected: u32 };
     for ([_]Case{
@@ -195,6 +221,45 @@ test "marks that are changed count for the link that is there, on both sides" {
     try testing.expectEqual(7, try Duo.fill_up(duo.here, push));
 }
 
+test "marks that are changed before there is a link count, too: a sender would wait for ever" {
+    var duo: Duo = undefined;
+    try duo.init(2);
+    defer duo.deinit();
+    const push = try Duo.open(duo.here, .push, 1, 1);
+    const pull = try Duo.open(duo.there, .pull, 1, 1);
+    _ = try duo.here.context.connect_inproc(push, "before", "");
+    try testing.expectEqual(1, try Duo.fill_up(duo.here, push));
+    duo.here.slot(push).socket.options.send_high_water_mark = 5;
+    duo.here.context.limits_changed(duo.here.slot(push));
+    try testing.expectEqual(4, try Duo.fill_up(duo.here, push));
+    _ = try duo.there.context.bind_inproc(pull, "before");
+    try duo.world.settle();
+    duo.there.slot(pull).socket.options.receive_high_water_mark = 7;
+    duo.there.context.limits_changed(duo.there.slot(pull));
+    const late = try Duo.open(duo.here, .push, 2, 1);
+    _ = try duo.here.context.connect_inproc(late, "before", "");
+    try duo.world.settle();
+    try testing.expectEqual(9, try Duo.fill_up(duo.here, late));
+}
+
+test "without limits it is known what has been read: the count of the rest would overflow" {
+    var duo: Duo = undefined;
+    try duo.init(2);
+    defer duo.deinit();
+    const push = try Duo.open(duo.here, .push, 0, 1);
+    const pull = try Duo.open(duo.there, .pull, 1, 0);
+    _ = try duo.there.context.bind_inproc(pull, "no limits");
+    _ = try duo.here.context.connect_inproc(push, "no limits", "");
+    try duo.world.settle();
+    for (0..3000) |_| {
+        try duo.here.send(push, &.{"x"});
+        try duo.world.settle();
+        try duo.there.expect(pull, &.{"x"});
+    }
+    const pipe = &duo.here.slot(push).sessions.first().?.pipe;
+    try testing.expect(pipe.handed_over < 1000);
+}
+
 test "what a peer sent is read after it left, and a later bind of the name is found" {
     var duo: Duo = undefined;
     try duo.init(2);
@@ -241,6 +306,72 @@ test "conflate keeps the newest message, whichever side asks for it, and stops n
         try duo.there.expect(pull, &.{&number});
         try duo.there.expect_none(pull);
     }
+}
+
+test "conflate: a reader that does not come has few messages waiting, and gets the newest" {
+    for ([_]bool{ true, false }) |both| {
+        var duo: Duo = undefined;
+        try duo.init(2);
+        defer duo.deinit();
+        const push = try duo.here.open(.push);
+        const pull = try Duo.open(duo.there, .pull, 1, 5);
+        duo.here.slot(push).socket.options.conflate = 1;
+        duo.there.slot(pull).socket.options.conflate = @intFromBool(both);
+        _ = try duo.there.context.bind_inproc(pull, "absent");
+        _ = try duo.here.context.connect_inproc(push, "absent", "");
+        try duo.world.settle();
+        var payload: [1000]u8 = @splat(0);
+        for (0..2000) |i| {
+            std.mem.writeInt(u32, payload[0..4], @intCast(i), .little);
+            try duo.here.send(push, &.{&payload});
+            _ = try duo.here.turn();
+        }
+        try testing.expect(shared_blocks.live() < duo.bytes + 200_000);
+        var last: u32 = 0;
+        for (0..20) |_| {
+            try duo.world.settle();
+            var message = (try duo.there.take(pull)) orelse break;
+            defer message.deinit();
+            const number = std.mem.readInt(u32, message.parts.items[0][0..4], .little);
+            try testing.expect(number >= last);
+            last = number;
+        }
+        try testing.expectEqual(1999, last);
+        const lost = duo.here.record(push).dropped_conflated +
+            duo.there.record(pull).dropped_conflated;
+        const received = duo.there.record(pull).messages_received;
+        try testing.expectEqual(2000, received + lost);
+        // What waits for its turn goes before the end.
+        for (0..20) |_| {
+            try duo.here.send(push, &.{"last"});
+            _ = try duo.here.turn();
+        }
+        duo.here.context.close(push, -1);
+        for (0..20) |_| {
+            try duo.world.settle();
+            var message = (try duo.there.take(pull)) orelse break;
+            message.deinit();
+        }
+        try testing.expectEqual(0, duo.here.context.session_table.count());
+    }
+}
+
+test "a PUB that conflates over inproc keeps every subscription: most of them were lost" {
+    var duo: Duo = undefined;
+    try duo.init(2);
+    defer duo.deinit();
+    const publisher = try duo.here.open(.@"pub");
+    duo.here.slot(publisher).socket.options.conflate = 1;
+    const subscriber = try duo.there.open(.sub);
+    var topic: [4]u8 = undefined;
+    for (0..3000) |i| {
+        std.mem.writeInt(u32, &topic, @intCast(i), .big);
+        try duo.there.slot(subscriber).socket.subscribe(&topic, true);
+    }
+    _ = try duo.here.context.bind_inproc(publisher, "topics");
+    _ = try duo.there.context.connect_inproc(subscriber, "topics", "");
+    try duo.world.settle();
+    try testing.expectEqual(3000, duo.here.record(publisher).topics);
 }
 
 test "a queue survives its socket until the name is bound, and unbind keeps connections" {
@@ -500,4 +631,71 @@ test "a socket that moves to another thread keeps its links, its marks and every
     try duo.world.settle();
     try third.expect(moved, &.{"waited"});
     try testing.expectEqual(1, duo.there.record(waits).connections);
+}
+
+test "a frame that has arrived in part moves along: all behind it would be torn" {
+    for ([_]usize{ 20_000, 100_000, 20 << 20 }) |size| {
+        var duo: Duo = undefined;
+        try duo.init(2);
+        defer duo.deinit();
+        const third = try duo.world.add();
+        const push = try duo.here.open(.push);
+        const pull = try duo.there.open(.pull);
+        _ = try duo.there.context.bind_inproc(pull, "in part");
+        _ = try duo.here.context.connect_inproc(push, "in part", "");
+        try duo.world.settle();
+        const payload = try testing.allocator.alloc(u8, size);
+        defer testing.allocator.free(payload);
+        for (payload, 0..) |*byte, i| byte.* = @truncate(i *% 31 +% i / 251);
+        const count: u32 = if (size > 1 << 20) 1 else 10;
+        for (0..count) |_| try duo.here.send(push, &.{ "number", payload });
+        try duo.here.send(push, &.{"end"});
+        _ = try duo.here.turn();
+        _ = try duo.there.turn();
+        const session = duo.there.slot(pull).sessions.first().?;
+        try testing.expect(session.tail_bytes > 0 or session.large != null);
+        const moved = try relocate(duo.there, pull, third);
+        var received: u32 = 0;
+        while (received < count) : (received += 1) {
+            try duo.world.settle();
+            try third.expect(moved, &.{ "number", payload });
+        }
+        try duo.world.settle();
+        try third.expect(moved, &.{"end"});
+    }
+}
+
+test "who moves while its peer is full, or conflates, goes on when that has read: it would stop" {
+    for ([_]u32{ 0, 1 }) |conflate| {
+        var duo: Duo = undefined;
+        try duo.init(2);
+        defer duo.deinit();
+        const third = try duo.world.add();
+        const push = try Duo.open(duo.here, .push, 2, 1);
+        const pull = try Duo.open(duo.there, .pull, 1, 2);
+        duo.here.slot(push).socket.options.conflate = conflate;
+        _ = try duo.there.context.bind_inproc(pull, "full");
+        _ = try duo.here.context.connect_inproc(push, "full", "");
+        try duo.world.settle();
+        for (0..4) |_| {
+            try duo.here.send(push, &.{"early"});
+            try duo.world.settle();
+        }
+        const moved = try relocate(duo.here, push, third);
+        try duo.world.settle();
+        if (conflate == 0) {
+            try testing.expectError(error.WouldBlock, third.send(moved, &.{"full"}));
+            third.slot(moved).socket.want(.{ .writable = true });
+        } else try third.send(moved, &.{"newest"});
+        for (0..6) |_| {
+            try duo.world.settle();
+            var message = (try duo.there.take(pull)) orelse break;
+            message.deinit();
+        }
+        try duo.world.settle();
+        if (conflate == 0) try testing.expectEqual(1, third.ready.items.len);
+        try third.send(moved, &.{"late"});
+        try duo.world.settle();
+        try duo.there.expect(pull, &.{"late"});
+    }
 }

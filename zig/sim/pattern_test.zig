@@ -148,6 +148,74 @@ test "immediate: nothing is queued for a peer that is not there, nor half of any
     try mock.expect_nothing();
 }
 
+test "immediate: what a peer sent is read when it has gone, be it for good: it was kept back" {
+    for ([_]i32{ 100, -1 }) |interval_ms| {
+        inline for (.{ "PUSH", "PAIR", "DEALER" }, .{ .pull, .pair, .dealer }) |name, own| {
+            var world: World = undefined;
+            world.init(1, .{});
+            defer world.deinit();
+            const owner = try world.add();
+            const socket = try owner.open(own);
+            const options = owner.slot(socket).socket.options;
+            options.immediate = 1;
+            options.reconnect_interval_ms = interval_ms;
+            const listener = world.network.listen(&address);
+            _ = try owner.connect(socket, address);
+            try world.settle();
+            var mock: Mock = .{ .peer = listener.accept().? };
+            defer mock.deinit();
+            try mock.handshake(&world, name);
+            // More parts than the ring holds: it is half read when its sender leaves.
+            for (0..600) |_| try mock.send_frame(1, "part");
+            try mock.send_frame(0, "last");
+            try mock.send_message(&.{"unread"});
+            try world.settle();
+            try owner.context.fill(owner.slot(socket));
+            mock.peer.close();
+            try world.settle();
+            try owner.expect(socket, &.{"unread"});
+            try owner.expect_none(socket);
+            try world.settle();
+            const left: u32 = if (interval_ms < 0) 0 else 1;
+            try testing.expectEqual(left, owner.context.session_table.count());
+            if (interval_ms > 0) {
+                try world.run(300);
+                mock.deinit();
+                mock = .{ .peer = listener.accept().? };
+                try mock.handshake(&world, name);
+                try mock.send_message(&.{"new"});
+                try world.settle();
+                try owner.expect(socket, &.{"new"});
+            }
+        }
+    }
+}
+
+test "a PAIR whose other connection takes over reads what the first peer had sent" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const pair = try owner.open(.pair);
+    const listener = world.network.listen(&address);
+    _ = try owner.connect(pair, address);
+    const other: Address = .ipv4(.{ 127, 0, 0, 1 }, 6666);
+    // It listens, and says nothing.
+    _ = world.network.listen(&other);
+    _ = try owner.connect(pair, other);
+    owner.slot(pair).socket.options.immediate = 1;
+    try world.settle();
+    var mock: Mock = .{ .peer = listener.accept().? };
+    defer mock.deinit();
+    try mock.handshake(&world, "PAIR");
+    for ([_][]const u8{ "first", "second" }) |body| try mock.send_message(&.{body});
+    try world.settle();
+    mock.peer.close();
+    try world.settle();
+    for ([_][]const u8{ "first", "second" }) |body| try owner.expect(pair, &.{body});
+    try owner.expect_none(pair);
+}
+
 test "a flush or a PING between the parts of a message does not part it" {
     var bound: BoundType(1) = undefined;
     try bound.init(.push, "PULL");
@@ -522,6 +590,26 @@ test "a PAIR has one peer: a second one is refused and told of, and gets in when
     try second.expect_message(&.{"for the second"});
     try second.send_message(&.{"and on"});
     try bound.expect(&.{"and on"});
+    try testing.expectEqual(1, bound.owner.context.session_table.count());
+}
+
+test "what two peers of a PAIR said before they left is read: the second one's was lost" {
+    var bound: BoundType(1) = undefined;
+    try bound.init(.pair, "PAIR");
+    defer bound.deinit();
+    for ([_][]const u8{ "first", "second", "third" }) |body| {
+        const mock = &bound.mocks[0];
+        try mock.send_message(&.{ body, "to say" });
+        try bound.world.settle();
+        mock.peer.close();
+        mock.deinit();
+        try bound.world.settle();
+        mock.* = try .dial(&bound.world, address);
+        try mock.handshake(&bound.world, "PAIR");
+    }
+    try bound.mocks[0].send_message(&.{"and is here"});
+    for ([_][]const u8{ "first", "second", "third" }) |body| try bound.expect(&.{ body, "to say" });
+    try bound.expect(&.{"and is here"});
     try testing.expectEqual(1, bound.owner.context.session_table.count());
 }
 

@@ -4,12 +4,15 @@
 const std = @import("std");
 const testing = std.testing;
 
+const Address = @import("../io/address.zig").Address;
+const frame = @import("../zmtp/frame.zig");
 const Prng = @import("../stdx/prng.zig").Prng;
 const pumps = @import("../pump.zig");
 const relocation = @import("../relocation.zig");
 const Luggage = relocation.Luggage;
 const worlds = @import("world.zig");
 const Context = worlds.Context;
+const Mock = worlds.Mock;
 const Options = worlds.Options;
 const Owner = worlds.Owner;
 const World = worlds.World;
@@ -149,6 +152,62 @@ test "sockets move between contexts in mid-traffic: messages are lost, doubled o
     try testing.expect(moves > 1000 and large > 100);
 }
 
+/// What a pump would do first with what was taken out already.
+fn expect_pending(luggage: *const Luggage, bodies: []const []const u8) !void {
+    var rest = luggage.pending;
+    for (bodies) |body| {
+        const header = frame.decode(rest) orelse return error.NothingPending;
+        const size: usize = @intCast(header.body_size);
+        try testing.expectEqualStrings(body, rest[header.header_size..][0..size]);
+        rest = rest[header.header_size + size ..];
+    }
+    try testing.expectEqual(0, rest.len);
+}
+
+test "an XPUB moves with what its reader has not read, once, and with who gets what: manual, too" {
+    for ([_]u32{ 0, 1 }) |manual| {
+        var world: World = undefined;
+        world.init(3, .{});
+        defer world.deinit();
+        const here = try world.add();
+        const there = try world.add();
+        const publisher = try here.context.open(.xpub);
+        here.slot(publisher).socket.options.publisher_manual = manual;
+        const subscriber = try there.context.open(.xsub);
+        _ = try there.connect(subscriber, try here.bind(publisher));
+        try world.settle();
+        try there.send(subscriber, &.{"\x01read"});
+        try world.settle();
+        try here.expect(publisher, &.{"\x01read"});
+        if (manual != 0) try here.slot(publisher).socket.subscribe("granted", true);
+        try there.send(subscriber, &.{"\x01unread"});
+        try there.send(subscriber, &.{"a message"});
+        try world.settle();
+        var luggage = try relocation.take(&here.context, testing.allocator, publisher);
+        defer luggage.deinit(&there.io);
+        for (luggage.listeners.items) |*it| it.fd = here.io.give(it.fd, &there.io);
+        for (luggage.connections.items) |*it| it.fd = here.io.give(it.fd, &there.io);
+        try expect_pending(&luggage, &.{ "\x01unread", "a message" });
+        const moved = try relocation.unpack(&there.context, &luggage, Moved{});
+        try world.settle();
+        try there.expect_none(moved);
+        const socket = &there.slot(moved).socket;
+        const granted = if (manual != 0) "granted" else "unread";
+        try testing.expectEqual(1, socket.subscribed(granted));
+        try testing.expectEqual(0, socket.subscribed("another"));
+        try testing.expectEqual(manual, 1 - socket.subscribed("read"));
+        try there.send(moved, &.{ granted, "it is" });
+        try world.settle();
+        try there.expect(subscriber, &.{ granted, "it is" });
+        // Who leaves is missed as before.
+        there.context.close(subscriber, 0);
+        try world.settle();
+        try there.expect(moved, &.{"\x00read"});
+        try there.expect(moved, &.{"\x00unread"});
+        try there.expect_none(moved);
+    }
+}
+
 test "a pump moves what a socket had taken out, then the rest, and back: a proxy would lose it" {
     var world: World = undefined;
     world.init(7, .shaky);
@@ -197,4 +256,44 @@ test "a pump moves what a socket had taken out, then the rest, and back: a proxy
 fn give_back(owner: *anyopaque, id: u32) void {
     const joint: *Owner = @ptrCast(@alignCast(owner));
     joint.give_back(id);
+}
+
+test "a connection that cannot move is made anew, with whole messages: a half would go first" {
+    var world: World = undefined;
+    world.init(5, .{});
+    defer world.deinit();
+    const here = try world.add();
+    const there = try world.add();
+    const address: Address = .ipv4(.{ 127, 0, 0, 1 }, 5555);
+    const listener = world.network.listen(&address);
+    const dealer = try here.open(.dealer);
+    _ = try here.connect(dealer, address);
+    try world.settle();
+    var mock: Mock = .{ .peer = listener.accept().? };
+    try mock.handshake(&world, "DEALER");
+    // Most of a frame of 15 MiB; nothing but its buffer can hold that.
+    mock.send("\x02\x00\x00\x00\x00\x00\xf0\x00\x00");
+    const chunk = try testing.allocator.alloc(u8, 1 << 20);
+    defer testing.allocator.free(chunk);
+    @memset(chunk, 'x');
+    for (0..10) |_| {
+        mock.send(chunk);
+        try world.settle();
+    }
+    mock.peer.limit_inbox(1000);
+    for (0..3) |_| try here.send(dealer, &.{ "whole", chunk[0..3000] });
+    try world.settle();
+    const moved = try relocate(here, dealer, there);
+    mock.peer.close();
+    mock.deinit();
+    try world.run(300);
+    mock = .{ .peer = listener.accept().? };
+    defer mock.deinit();
+    try mock.handshake(&world, "DEALER");
+    // The first one had been taken by the kernel.
+    for (0..2) |_| try mock.expect_message(&.{ "whole", chunk[0..3000] });
+    try mock.expect_nothing();
+    try mock.send_message(&.{"answer"});
+    try world.settle();
+    try there.expect(moved, &.{"answer"});
 }

@@ -256,6 +256,34 @@ test "a reader that does not read stops the connection: memory would fill up" {
     try testing.expect(std.mem.allEqual(u8, received.items, 'x'));
 }
 
+test "a peer that takes us and leaves, again and again, does not fill the memory" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const stream = try owner.open(.stream);
+    owner.slot(stream).socket.options.receive_high_water_mark = 10;
+    const listener = world.network.listen(&address);
+    _ = try owner.connect(stream, address);
+    for (0..100) |_| {
+        try world.run(300);
+        if (listener.accept()) |peer| peer.close();
+    }
+    var count: u32 = 0;
+    while (try owner.take(stream)) |taken| : (count += 1) {
+        var message = taken;
+        message.deinit();
+        if (count == 20) return error.WithoutEnd;
+    }
+    try testing.expect(count >= 10);
+    // It is waited for: what comes next is heard of.
+    try world.run(300);
+    if (listener.accept()) |peer| peer.close();
+    try world.run(300);
+    var message = (try owner.take(stream)).?;
+    message.deinit();
+}
+
 test "a connection that we make has its id at once, sends what was queued, and is made again" {
     var world: World = undefined;
     world.init(1, .{});

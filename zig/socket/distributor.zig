@@ -179,7 +179,7 @@ pub const Distributor = struct {
         const kept = if (old) |it| it.used - distributor.start else 0;
         if (kept + bytes > constants.frame_bytes_max) return error.OutOfMemory;
         // Many parts that do not fit are not moved for each of them.
-        const need = if (kept > 0) 2 * (kept + bytes) else bytes;
+        const need = if (kept > 0) @min(2 * (kept + bytes), constants.frame_bytes_max) else bytes;
         const usual: usize = if (old == null)
             constants.segment_bytes_small
         else

@@ -26,13 +26,27 @@ pub const Pair = struct {
     }
 
     pub fn detach(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
-        pair.orphan(socket, pipe);
+        pair.leave(socket, pipe);
         if (pair.queue.detach(pipe)) socket.cut_message();
-        // All that the peer before had sent has been read.
-        if (pair.pipe) |present| pair.pipe_readable(socket, present);
+        pair.read_on(socket, pipe);
+    }
+
+    /// What peers that have left had sent is read first, of one after the other.
+    fn read_on(pair: *Pair, socket: *Socket, gone: ?*Pipe) void {
+        var next = socket.pipes.first();
+        while (next) |pipe| : (next = socket.pipes.next(pipe)) {
+            if (pipe == gone or !pipe.orphaned or pipe.receive.messages == 0) continue;
+            return pair.queue.activate(pipe);
+        }
+        if (pair.pipe) |present| if (pair.queue.empty()) pair.queue.activate(present);
     }
 
     pub fn orphan(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
+        pair.leave(socket, pipe);
+        pair.read_on(socket, null);
+    }
+
+    fn leave(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
         pair.balancer.detach(pipe);
         if (pair.pipe != pipe) return;
         pair.pipe = null;

@@ -155,6 +155,33 @@ pub const Publisher = struct {
         socket.notify();
     }
 
+    /// Takes what the pipe's peer wants, for `restore`; nobody is told.
+    pub fn take_topics(
+        publisher: *Publisher,
+        pipe: *const Pipe,
+        subscribed_writer: anytype,
+        asked_writer: anytype,
+    ) void {
+        if (pipe.number == none) return;
+        const Writer = std.meta.Child(@TypeOf(subscribed_writer));
+        publisher.subscriptions.remove_all(pipe.number, subscribed_writer, Writer.write);
+        publisher.asked.remove_all(pipe.number, asked_writer, Writer.write);
+    }
+
+    /// A peer that this socket knew in another context.
+    pub fn restore(
+        publisher: *Publisher,
+        socket: *Socket,
+        pipe: *const Pipe,
+        subscriptions: []const []const u8,
+        asked: []const []const u8,
+    ) error{OutOfMemory}!void {
+        if (pipe.number == none) return error.OutOfMemory;
+        for (subscriptions) |topic| _ = try publisher.subscriptions.add(topic, pipe.number);
+        for (asked) |topic| _ = try publisher.asked.add(topic, pipe.number);
+        publisher.changed(socket, pipe);
+    }
+
     // -- what peers send ------------------------------------------------------------------------
 
     pub fn pipe_readable(publisher: *Publisher, socket: *Socket, pipe: *Pipe) void {

@@ -28,6 +28,9 @@ const Hashing = struct {
 pub const RoutingTable = struct {
     /// Keys lie in the pipes.
     peers: std.array_hash_map.Custom([]const u8, *Pipe, Hashing, true) = .empty,
+    /// The youngest one with each last byte: ids that are made up count, so with up to this many
+    /// peers nothing is hashed.
+    young: [256]?*Pipe = @splat(null),
     next: u32,
     hashing: Hashing,
 
@@ -44,6 +47,9 @@ pub const RoutingTable = struct {
     }
 
     pub inline fn find(table: *const RoutingTable, id: []const u8) ?*Pipe {
+        if (id.len > 0) if (table.young[id[id.len - 1]]) |pipe| {
+            if (std.mem.eql(u8, pipe.local_id, id)) return pipe;
+        };
         return table.peers.getContext(id, table.hashing);
     }
 
@@ -63,10 +69,13 @@ pub const RoutingTable = struct {
         // The one before takes its bytes with it.
         entry.key_ptr.* = pipe.local_id;
         entry.value_ptr.* = pipe;
+        table.young[pipe.local_id[pipe.local_id.len - 1]] = pipe;
     }
 
     pub fn remove(table: *RoutingTable, allocator: Allocator, pipe: *const Pipe) void {
         if (!table.has(pipe)) return;
+        const young = &table.young[pipe.local_id[pipe.local_id.len - 1]];
+        if (young.* == pipe) young.* = null;
         _ = table.peers.swapRemoveContext(pipe.local_id, table.hashing);
         if (table.peers.count() == 0 and table.peers.capacity() > capacity_kept) {
             table.peers.clearAndFree(allocator);

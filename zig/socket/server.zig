@@ -45,13 +45,20 @@ pub const Server = struct {
 
     /// It has its number before it is connected: whoever called connect can ask for it and use it.
     pub fn attach(server: *Server, socket: *Socket, pipe: *Pipe) void {
-        if (pipe.number == 0) server.identify(socket, pipe) catch return pipe.doom(.out_of_memory);
+        server.identify(socket, pipe) catch return pipe.doom(.out_of_memory);
         server.queue.activate(pipe);
     }
 
     fn identify(server: *Server, socket: *Socket, pipe: *Pipe) error{OutOfMemory}!void {
+        const allocator = socket.resources.allocator;
+        if (pipe.number != 0) {
+            // It was here before, and keeps its number if nobody has got it meanwhile.
+            const place = try server.peers.getOrPut(allocator, pipe.number);
+            if (!place.found_existing) place.value_ptr.* = pipe;
+            if (place.value_ptr.* == pipe) return;
+        }
         while (server.next == 0 or server.peers.contains(server.next)) server.next +%= 1;
-        try server.peers.put(socket.resources.allocator, server.next, pipe);
+        try server.peers.put(allocator, server.next, pipe);
         pipe.number = server.next;
         server.next +%= 1;
     }

@@ -1,17 +1,13 @@
-//! Copies of payloads, by the C library's memcpy. Zig brings a memcpy of its own that hides it and
-//! is built for the baseline processor; glibc picks one for the processor at hand, twice as fast
-//! from a few hundred bytes on. It is reached by its fortified name, which Zig does not define.
+//! Copies of payloads, by the C library. Zig brings a memcpy of its own that hides glibc's, also
+//! under its fortified name, and is built for the baseline processor; glibc picks one for the
+//! processor at hand, up to 1.6 times as fast from a few hundred bytes on. It is reached by a name
+//! that Zig does not define, through a pointer, or the compiler would make a memcpy of it.
 
 const std = @import("std");
 const builtin = @import("builtin");
 const assert = std.debug.assert;
 
-extern fn __memcpy_chk(
-    target: [*]u8,
-    source: [*]const u8,
-    bytes: usize,
-    target_bytes: usize,
-) [*]u8;
+extern fn mempcpy(target: [*]u8, source: [*]const u8, bytes: usize) [*]u8;
 
 /// Below this the call costs more than it saves, bytes.
 const call_bytes_min = 256;
@@ -30,7 +26,11 @@ fn copy_large(target: []u8, source: []const u8) void {
     const start = @intFromPtr(target.ptr);
     const from = @intFromPtr(source.ptr);
     assert(start + target.len <= from or from + source.len <= start);
-    _ = __memcpy_chk(target.ptr, source.ptr, source.len, target.len);
+    const call = asm ("" // The same value, of which the compiler knows nothing.
+        : [call] "=r" (-> *const @TypeOf(mempcpy)),
+        : [function] "0" (&mempcpy),
+    );
+    _ = call(target.ptr, source.ptr, source.len);
 }
 
 test "a payload arrives unchanged, whatever its size: silent corruption" {

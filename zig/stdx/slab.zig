@@ -58,6 +58,10 @@ const region_blocks_max = region_bytes_max / 64;
 
 /// A freed mapping above this goes back to the system at once. Spills are at most this long.
 const large_spare_bytes_max = 1024 * 1024;
+/// A socket with many busy connections spills several stretches of the arena in a turn.
+const large_spares_max = 4;
+
+const Mapping = []align(std.heap.page_size_min) u8;
 
 const poison_byte = 0xaa;
 /// How much of a recycled block is examined for writes after its free (Debug).
@@ -148,7 +152,7 @@ pub const Slabs = struct {
     large_live_blocks: u64 = 0,
     large_live_bytes: u64 = 0,
     /// A freed mapping, kept for the next large block; empty: none.
-    large_spare: []align(std.heap.page_size_min) u8 = &.{},
+    large_spares: [large_spares_max]Mapping = @splat(&.{}),
     /// Blocks handed out since the beginning.
     allocations_total: u64 = 0,
     /// mmap, munmap and mremap.
@@ -246,8 +250,10 @@ pub const Slabs = struct {
     /// Gives regions without a live block back to the system. To be called when idle: the next
     /// burst pays for them again.
     pub fn trim(self: *Slabs) void {
-        if (self.large_spare.len > 0) self.system_unmap(self.large_spare);
-        self.large_spare = &.{};
+        for (&self.large_spares) |*spare| {
+            if (spare.len > 0) self.system_unmap(spare.*);
+            spare.* = &.{};
+        }
         if (self.regions_idle == 0) return;
         for (&self.classes) |*class| {
             var cursor = class.partial.first();
@@ -290,7 +296,8 @@ pub const Slabs = struct {
     pub fn invariants(self: *const Slabs) void {
         var live_blocks: u64 = self.large_live_blocks;
         var live_bytes: u64 = self.large_live_bytes;
-        var system_bytes: u64 = self.large_live_bytes + self.large_spare.len;
+        var system_bytes: u64 = self.large_live_bytes;
+        for (&self.large_spares) |spare| system_bytes += spare.len;
         var regions_idle: u64 = 0;
         for (&self.classes, class_bytes) |*class, bytes| {
             class.partial.invariants();
@@ -432,22 +439,35 @@ pub const Slabs = struct {
         return memory;
     }
 
-    fn large_take_spare(self: *Slabs, size: usize) ?[]align(std.heap.page_size_min) u8 {
-        const spare = self.large_spare;
-        if (spare.len < size) return null;
-        self.large_spare = &.{};
-        return spare;
+    /// The smallest that will do.
+    fn large_take_spare(self: *Slabs, size: usize) ?Mapping {
+        var best: ?*Mapping = null;
+        for (&self.large_spares) |*spare| {
+            if (spare.len < size) continue;
+            if (best == null or spare.len < best.?.len) best = spare;
+        }
+        const found = best orelse return null;
+        defer found.* = &.{};
+        return found.*;
+    }
+
+    /// Keeps it in place of a smaller one; returns what goes back to the system.
+    fn large_keep_spare(self: *Slabs, memory: Mapping) Mapping {
+        if (memory.len > large_spare_bytes_max) return memory;
+        var smallest = &self.large_spares[0];
+        for (&self.large_spares) |*spare| {
+            if (spare.len < smallest.len) smallest = spare;
+        }
+        if (smallest.len >= memory.len) return memory;
+        defer smallest.* = memory;
+        return smallest.*;
     }
 
     fn free_large(self: *Slabs, block: Block) void {
         assert(std.mem.isAligned(block.len, std.heap.pageSize()));
         assert(self.large_live_blocks > 0 and self.large_live_bytes >= block.len);
-        const memory: []align(std.heap.page_size_min) u8 = @alignCast(block);
-        // The larger one is kept: it serves both.
-        const keep = memory.len > self.large_spare.len and memory.len <= large_spare_bytes_max;
-        const gone = if (keep) self.large_spare else memory;
+        const gone = self.large_keep_spare(@alignCast(block));
         if (gone.len > 0) self.system_unmap(gone);
-        if (keep) self.large_spare = memory;
         self.large_live_blocks -= 1;
         self.large_live_bytes -= block.len;
         self.live_blocks -= 1;
@@ -603,14 +623,19 @@ test "a large block freed and asked for again, turn after turn, is no system cal
     const calls = slabs.system_calls_total;
     for (0..100) |turn| slabs.free(try slabs.allocate(100 * 1024 + turn * 1024));
     try testing.expectEqual(calls, slabs.system_calls_total);
-    // One is kept, the larger one; what is larger than any spill is not.
-    const both = [_]Block{ try slabs.allocate(100 * 1024), try slabs.allocate(500 * 1024) };
-    for (both) |block| slabs.free(block);
+    // A few are kept, the larger ones; what is larger than any spill is not.
+    var blocks: [large_spares_max + 1]Block = undefined;
+    for (&blocks, 1..) |*block, i| block.* = try slabs.allocate(i * 100 * 1024);
+    for (blocks) |block| slabs.free(block);
     slabs.invariants();
-    try testing.expectEqual(@as(u64, 500 * 1024), slabs.system_bytes);
+    try testing.expectEqual(@as(u64, (200 + 300 + 400 + 500) * 1024), slabs.system_bytes);
     slabs.free(try slabs.allocate(2 << 20));
     slabs.invariants();
-    try testing.expectEqual(@as(u64, 500 * 1024), slabs.system_bytes);
+    try testing.expectEqual(@as(u64, (200 + 300 + 400 + 500) * 1024), slabs.system_bytes);
+    // The smallest that will do is taken.
+    const small = try slabs.allocate(150 * 1024);
+    try testing.expectEqual(@as(usize, 200 * 1024), small.len);
+    slabs.free(small);
     slabs.trim();
     try testing.expectEqual(@as(u64, 0), slabs.system_bytes);
 }
