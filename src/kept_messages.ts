@@ -1,15 +1,9 @@
 // The objects of borrowed messages, used again at the next step: a stream of messages of one size is
 // received without a single allocation.
 
-import {
-  ENTRY_ARENA,
-  ENTRY_LENT,
-  ENTRY_MORE,
-  EntryRecord,
-  RING_ENTRIES,
-  SharedRecord,
-} from "./ffi/abi.generated.ts";
+import { ENTRY_ARENA, ENTRY_LENT, ENTRY_MORE } from "./ffi/abi.generated.ts";
 import type { Native } from "./ffi/native.ts";
+import { ENTRIES, ENTRY_WORDS, FLAGS, LENGTH, PLACE, RING_MASK } from "./ffi/records.ts";
 
 /** In a borrowed batch nothing is kept, so this is where a view costs less than a copy. */
 export const BORROWED_VIEW_BYTES_MIN = 256;
@@ -22,13 +16,6 @@ const KEPT_COPY_BYTES_MAX = 1024;
 
 /** Memory kept for that by one socket, bytes. */
 const KEPT_BYTES_MAX = 256 * 1024;
-
-const MASK = RING_ENTRIES - 1;
-const ENTRY_WORDS = EntryRecord.bytes / 4;
-const LENGTH = EntryRecord.length.offset / 4;
-const PLACE = EntryRecord.place.offset / 4;
-const FLAGS = EntryRecord.flags.offset / 4;
-const ENTRIES = SharedRecord.entries.offset / 4;
 
 interface Kept {
   message: Buffer[];
@@ -84,7 +71,7 @@ export class KeptMessages {
     while (taken !== filled && batch.length < max) {
       const kept = this.#kept[batch.length];
       if (kept === undefined) break;
-      const entry = ENTRIES + (taken & MASK) * ENTRY_WORDS;
+      const entry = ENTRIES + (taken & RING_MASK) * ENTRY_WORDS;
       const flags = words[entry + FLAGS]!;
       if (kept.length !== words[entry + LENGTH]! || flags & ~ENTRY_ARENA) break;
       let part: Buffer | undefined;

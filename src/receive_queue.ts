@@ -9,12 +9,11 @@ import {
   ENTRY_CUT,
   ENTRY_LENT,
   ENTRY_MORE,
-  EntryRecord,
   INTEREST_READABLE,
-  RING_ENTRIES,
   SharedRecord,
   SocketRecord,
 } from "./ffi/abi.generated.ts";
+import { ENTRIES, ENTRY_WORDS, FLAGS, LENGTH, PLACE, RING_MASK } from "./ffi/records.ts";
 import { BORROWED_VIEW_BYTES_MIN, KeptMessages } from "./kept_messages.ts";
 import type { SocketCore } from "./socket_core.ts";
 import { Steps } from "./steps.ts";
@@ -46,12 +45,6 @@ const VIEW_BYTES_MIN = 512;
 
 const BATCH_MAX_DEFAULT = 1024;
 
-const MASK = RING_ENTRIES - 1;
-const ENTRY_WORDS = EntryRecord.bytes / 4;
-const LENGTH = EntryRecord.length.offset / 4;
-const PLACE = EntryRecord.place.offset / 4;
-const FLAGS = EntryRecord.flags.offset / 4;
-const ENTRIES = SharedRecord.entries.offset / 4;
 const CURSOR = (SharedRecord.record.offset + SocketRecord.cursor.offset) / 4;
 const TAKEN = CURSOR + CursorRecord.taken.offset / 4;
 const FILLED = CURSOR + CursorRecord.filled.offset / 4;
@@ -104,7 +97,7 @@ export class ReceiveQueue {
   /** One message, of which at least the first part is in the ring; undefined: it was cut off. */
   #takeFilled(borrow: boolean): Message | undefined {
     const words = this.#words;
-    const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
+    const entry = ENTRIES + (this.#taken & RING_MASK) * ENTRY_WORDS;
     const part = this.#part(entry, borrow);
     const more = words[entry + FLAGS]! & ENTRY_MORE;
     this.#taken = (this.#taken + 1) >>> 0;
@@ -118,7 +111,7 @@ export class ReceiveQueue {
     for (;;) {
       // More parts than the ring holds: the rest of the message is there, it needs another fill.
       if (this.#taken === words[FILLED] && !this.#fill()) return undefined;
-      const entry = ENTRIES + (this.#taken & MASK) * ENTRY_WORDS;
+      const entry = ENTRIES + (this.#taken & RING_MASK) * ENTRY_WORDS;
       const flags = words[entry + FLAGS]!;
       if (!(flags & ENTRY_CUT)) message.push(this.#part(entry, borrow));
       this.#taken = (this.#taken + 1) >>> 0;
@@ -215,7 +208,7 @@ export class ReceiveQueue {
   }
 
   #takeOne(batch: Message[], borrow: boolean): void {
-    const flags = this.#words[ENTRIES + (this.#taken & MASK) * ENTRY_WORDS + FLAGS]!;
+    const flags = this.#words[ENTRIES + (this.#taken & RING_MASK) * ENTRY_WORDS + FLAGS]!;
     const message = borrow ? this.#takeNew(batch.length, flags) : this.#takeFilled(false);
     if (message !== undefined) batch.push(message);
   }
@@ -226,7 +219,7 @@ export class ReceiveQueue {
     const filled = words[FILLED]!;
     let taken = this.#taken;
     while (taken !== filled && batch.length < max) {
-      const entry = ENTRIES + (taken & MASK) * ENTRY_WORDS;
+      const entry = ENTRIES + (taken & RING_MASK) * ENTRY_WORDS;
       const length = words[entry + LENGTH]!;
       if (length >= VIEW_BYTES_MIN || words[entry + FLAGS]! & ~ENTRY_ARENA) break;
       const part = Buffer.allocUnsafeSlow(length);
@@ -247,7 +240,7 @@ export class ReceiveQueue {
   }
 
   #takeNew(index: number, flags: number): Message | undefined {
-    const place = this.#words[ENTRIES + (this.#taken & MASK) * ENTRY_WORDS + PLACE]!;
+    const place = this.#words[ENTRIES + (this.#taken & RING_MASK) * ENTRY_WORDS + PLACE]!;
     const message = this.#takeFilled(true);
     if (message !== undefined) this.#kept.keep(index, message, flags, place);
     return message;

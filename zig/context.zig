@@ -322,7 +322,6 @@ pub fn ContextType(comptime IO: type) type {
             context.resources.dirty_bytes = 0;
             context.resources.flush_due = false;
             while (context.resources.dirty.pop_front()) |pipe| {
-                pipe.begin_flush();
                 const session = context.session_table.get(pipe.session) orelse continue;
                 context.apply(session, session.flush());
             }
@@ -679,6 +678,10 @@ pub fn ContextType(comptime IO: type) type {
         // -- endpoints (context_endpoints.zig) --------------------------------------------------
 
         pub const bind = endpoints.bind;
+        pub const make_listener = endpoints.make_listener;
+        pub const listening = endpoints.listening;
+        pub const bind_failed = endpoints.bind_failed;
+        pub const make_connecting = endpoints.make_connecting;
         pub const bound_address = endpoints.bound_address;
         pub const unbind = endpoints.unbind;
         pub const connect = endpoints.connect;
@@ -739,7 +742,6 @@ pub fn ContextType(comptime IO: type) type {
         /// memory is its own again.
         pub fn release_borrowed(context: *Context) void {
             while (context.resources.dirty.pop_front()) |pipe| {
-                pipe.begin_flush();
                 const session = context.session_table.get(pipe.session) orelse continue;
                 const outcome = session.flush();
                 pipe.send.detach(&context.resources.slabs) catch {
@@ -838,11 +840,12 @@ pub fn ContextType(comptime IO: type) type {
 
         // -- parts ------------------------------------------------------------------------------
 
+        /// `listener` is the endpoint of an accepted one; a connecting one is its own.
         pub fn make_session(
             context: *Context,
             slot: *Slot,
             kind: @FieldType(Session, "kind"),
-            endpoint: u32,
+            listener: u32,
         ) OpenError!*Session {
             const entry = try context.session_table.insert();
             const options = slot.socket.options;
@@ -854,7 +857,7 @@ pub fn ContextType(comptime IO: type) type {
                 .socket = slot.socket.handle,
                 .socket_type = @enumFromInt(@intFromEnum(slot.socket.type)),
                 .kind = kind,
-                .endpoint = endpoint,
+                .endpoint = if (kind == .connecting) entry.handle else listener,
                 .pipe = .{
                     .resources = &context.resources,
                     .session = entry.handle,

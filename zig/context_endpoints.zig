@@ -29,22 +29,41 @@ const accept_retry_ms = 100;
 
 pub fn bind(context: anytype, handle: u32, address: *const Address) BindError!u32 {
     const slot = context.get(handle) orelse return error.UnknownHandle;
+    const listener = try context.make_listener(slot);
+    listener.open(context.io, address, slot.socket.options) catch |failure| {
+        return context.bind_failed(slot, listener, failure);
+    };
+    context.listening(slot, listener);
+    context.io.submit();
+    return listener.handle;
+}
+
+/// A listener that is not open yet: either `listening` or `bind_failed` follows.
+pub fn make_listener(context: anytype, slot: anytype) error{ OutOfMemory, TooMany }!*Listener {
     const entry = try context.listener_table.insert();
-    errdefer context.listener_table.remove(entry.handle);
-    const listener = entry.value;
-    listener.* = .{
+    entry.value.* = .{
         .handle = entry.handle,
-        .socket = handle,
+        .socket = slot.socket.handle,
         .timer = .{ .kind = .listener, .handle = entry.handle },
     };
-    listener.open(context.io, address, slot.socket.options) catch |failure| {
-        context.record_endpoint(slot, entry.handle, .bind_failed, 0);
-        return failure;
-    };
+    return entry.value;
+}
+
+pub fn listening(context: anytype, slot: anytype, listener: *Listener) void {
     slot.listeners.push_back(listener);
-    context.record_endpoint(slot, entry.handle, .listening, 0);
-    context.io.submit();
-    return entry.handle;
+    context.record_endpoint(slot, listener.handle, .listening, 0);
+}
+
+/// Returns the failure, for `return`.
+pub fn bind_failed(
+    context: anytype,
+    slot: anytype,
+    listener: *Listener,
+    failure: anytype,
+) @TypeOf(failure) {
+    context.record_endpoint(slot, listener.handle, .bind_failed, 0);
+    context.listener_table.remove(listener.handle);
+    return failure;
 }
 
 /// Where a listener really listens.
@@ -87,12 +106,9 @@ pub fn connect(
     how: ConnectOptions,
 ) ConnectError!u32 {
     const slot = context.get(handle) orelse return error.UnknownHandle;
-    if (slot.socket.knows(how.routing_id)) return error.AddressInUse;
-    const session = try context.make_session(slot, .connecting, 0);
+    const session = try context.make_connecting(slot, how.routing_id);
     const endpoint = session.handle;
-    session.endpoint = endpoint;
     errdefer context.destroy(session);
-    try session.pipe.set_local_id(how.routing_id);
     try session.set_route(&how.source, how.proxy);
     const at_once = slot.socket.options.immediate == 0 or slot.socket.type == .stream;
     if (at_once) slot.socket.attach(&session.pipe);
@@ -106,6 +122,19 @@ pub fn connect(
     context.io.submit();
     // The session itself may have ended already.
     return endpoint;
+}
+
+/// A session that is an endpoint of its own. The routing id is what we call its peer.
+pub fn make_connecting(
+    context: anytype,
+    slot: anytype,
+    routing_id: []const u8,
+) ConnectError!*@TypeOf(context.*).Session {
+    if (slot.socket.knows(routing_id)) return error.AddressInUse;
+    const session = try context.make_session(slot, .connecting, 0);
+    errdefer context.destroy(session);
+    try session.pipe.set_local_id(routing_id);
+    return session;
 }
 
 /// The addresses of a name, as asked for, and of the source; none: it was not found.

@@ -73,25 +73,14 @@ pub fn acknowledge(context: anytype) void {
 
 pub fn bind(context: anytype, handle: u32, name: []const u8) BindError!u32 {
     const slot = context.get(handle) orelse return error.UnknownHandle;
-    const entry = try context.listener_table.insert();
-    errdefer context.listener_table.remove(entry.handle);
-    const listener: *Listener = entry.value;
-    listener.* = .{
-        .handle = entry.handle,
-        .socket = handle,
-        .timer = .{ .kind = .listener, .handle = entry.handle },
-    };
+    const listener: *Listener = try context.make_listener(slot);
     const own = about(&slot.socket);
-    const bound = inproc.bind(name, &context.mailbox, entry.handle, &own);
-    listener.binding = bound catch |failure| {
-        context.record_endpoint(slot, entry.handle, .bind_failed, 0);
-        return failure;
-    };
-    slot.listeners.push_back(listener);
-    context.record_endpoint(slot, entry.handle, .listening, 0);
+    const bound = inproc.bind(name, &context.mailbox, listener.handle, &own);
+    listener.binding = bound catch |failure| return context.bind_failed(slot, listener, failure);
+    context.listening(slot, listener);
     // Who has waited for the name is connected now.
     take_mail(context);
-    return entry.handle;
+    return listener.handle;
 }
 
 /// Frees a name. As with libzmq its connections stay, those that are not taken yet included.
@@ -109,13 +98,10 @@ pub fn connect(
     routing_id: []const u8,
 ) error{ AddressInUse, OutOfMemory, TooMany, UnknownHandle }!u32 {
     const slot = context.get(handle) orelse return error.UnknownHandle;
-    if (slot.socket.knows(routing_id)) return error.AddressInUse;
-    const session = try context.make_session(slot, .connecting, 0);
+    const session = try context.make_connecting(slot, routing_id);
     const endpoint = session.handle;
-    session.endpoint = endpoint;
     errdefer context.destroy(session);
     session.pipe.send.travels = true;
-    try session.pipe.set_local_id(routing_id);
     try session.name.set(&context.resources.slabs, name);
     if (slot.socket.options.immediate == 0) slot.socket.attach(&session.pipe);
     context.record(slot, session, .connect_delayed, .none, 0);

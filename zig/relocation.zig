@@ -89,8 +89,9 @@ pub const Connection = struct {
     /// From the peer: frames, and perhaps the beginning of one.
     received: []const u8 = "",
     /// For the peer: the rest of a message that it has in part, then whole ones.
-    unsent_rest: []const u8 = "",
     unsent: []const u8 = "",
+    /// A part of the first message has gone already.
+    unsent_begun: bool = false,
     unsent_messages: u32 = 0,
 };
 
@@ -251,10 +252,10 @@ fn copy_session(
         .local_id = try arena.dupe(u8, pipe.local_id),
         .speaks_3_1 = pipe.speaks_3_1,
         .peer_type = pipe.peer_type,
+        .unsent = try pipe.send.copy_unsent(arena),
+        .unsent_begun = !pipe.send.at_boundary(),
         .unsent_messages = pipe.send.messages,
     };
-    const unsent = try pipe.send.copy_unsent(arena);
-    if (pipe.send.at_boundary()) result.unsent = unsent else result.unsent_rest = unsent;
     try copy_subscriptions(&result, socket, pipe, arena);
     var received: std.ArrayList(u8) = .empty;
     var run = pipe.receive.head;
@@ -358,7 +359,6 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     const session = try context.make_session(slot, kind, 0);
     // The context ends it like any other when something below fails.
     const endpoint = session.handle;
-    if (connection.connecting) session.endpoint = endpoint;
     const pipe = &session.pipe;
     try pipe.set_identity(connection.identity);
     try pipe.set_local_id(connection.local_id);
@@ -367,11 +367,12 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     const slabs = &context.resources.slabs;
     pipe.send.travels = connection.link != null or connection.name.len > 0;
     if (connection.name.len > 0) try session.name.set(slabs, connection.name);
-    if (connection.unsent_rest.len > 0) {
-        try pipe.send.push_unsent(slabs, connection.unsent_rest, connection.unsent_messages, true);
-    } else if (connection.unsent.len > 0) {
-        try pipe.send.push_unsent(slabs, connection.unsent, connection.unsent_messages, false);
-    }
+    if (connection.unsent.len > 0) try pipe.send.push_unsent(
+        slabs,
+        connection.unsent,
+        connection.unsent_messages,
+        connection.unsent_begun,
+    );
     session.named = connection.named;
     session.set_addresses(connection.addresses);
     if (connection.connecting) try session.set_route(&connection.source, connection.proxy);

@@ -6,12 +6,23 @@ import {
   AddressRecord,
   ConnectRecord,
   ContextRecord,
+  EntryRecord,
   MonitorEventRecord,
   PeerRecord,
   PeerStatsRecord,
   ProxySideRecord,
   ProxyStatisticsRecord,
+  RING_ENTRIES,
+  SharedRecord,
 } from "./abi.generated.ts";
+
+/** Where the parts of a socket's receive ring are in the memory shared with it, in 32-bit words. */
+export const RING_MASK = RING_ENTRIES - 1;
+export const ENTRIES = SharedRecord.entries.offset / 4;
+export const ENTRY_WORDS = EntryRecord.bytes / 4;
+export const LENGTH = EntryRecord.length.offset / 4;
+export const PLACE = EntryRecord.place.offset / 4;
+export const FLAGS = EntryRecord.flags.offset / 4;
 
 interface Field {
   readonly offset: number;

@@ -2,19 +2,14 @@
 // side the label is a part in front of the other.
 
 import { INTEREST_READABLE } from "../ffi/abi.generated.ts";
-import type { BatchOptions, Message, ReceiveQueue } from "../receive_queue.ts";
+import type { BatchOptions, Message } from "../receive_queue.ts";
 import type { MessageLike } from "../send_queue.ts";
 import { coreOf, type Socket } from "../socket.ts";
 import type { WaitOptions } from "../wait.ts";
 import type { LabelledWritable } from "./labelled_writable.ts";
+import { type AbstractClass, prepareReceiving, receiverOf } from "./mixin.ts";
 import type { Readable } from "./readable.ts";
-import { prepareReceiving } from "./receiving.ts";
 import { SendingAs, single, type SinglePart } from "./single.ts";
-
-// biome-ignore lint/suspicious/noExplicitAny: a mixin takes whatever its base takes.
-type AbstractClass<T> = abstract new (...args: any[]) => T;
-
-const queueOf = (socket: Socket): ReceiveQueue => socket[coreOf].receiver as ReceiveQueue;
 
 /** Adds the sending calls to a socket class; {@link LabelledWritable} documents them. */
 export function LabelledSending<Base extends AbstractClass<Socket>, Label>(
@@ -36,35 +31,35 @@ export function LabelledReceiving<Base extends AbstractClass<Socket>, Label>(
   const all = (batch: Message[]) => batch.map(labelled);
 
   abstract class LabelledSocket extends base implements Readable<Labelled> {
-    // biome-ignore lint/suspicious/noExplicitAny: see above.
+    // biome-ignore lint/suspicious/noExplicitAny: a mixin takes whatever its base takes.
     constructor(...args: any[]) {
       super(...args);
       prepareReceiving(this);
     }
 
     receive(options?: WaitOptions): Promise<Labelled> {
-      return queueOf(this).receive(options).then(labelled);
+      return receiverOf(this).receive(options).then(labelled);
     }
 
     tryReceive(): Labelled | undefined {
-      const message = queueOf(this).tryReceive();
+      const message = receiverOf(this).tryReceive();
       return message && labelled(message);
     }
 
     receiveMany(options?: BatchOptions): Promise<Labelled[]> {
-      return queueOf(this).receiveMany(options).then(all);
+      return receiverOf(this).receiveMany(options).then(all);
     }
 
     batches(options?: BatchOptions): AsyncIterableIterator<Labelled[]> {
-      return new Mapped(queueOf(this).batches(options), all);
+      return new Mapped(receiverOf(this).batches(options), all);
     }
 
     receiveSync(options?: { timeout?: number }): Labelled {
-      return labelled(queueOf(this).receiveSync(options));
+      return labelled(receiverOf(this).receiveSync(options));
     }
 
     receiveManySync(options?: Omit<BatchOptions, "signal">): Labelled[] {
-      return all(queueOf(this).receiveManySync(options));
+      return all(receiverOf(this).receiveManySync(options));
     }
 
     get readable(): boolean {
@@ -72,7 +67,7 @@ export function LabelledReceiving<Base extends AbstractClass<Socket>, Label>(
     }
 
     [Symbol.asyncIterator](): AsyncIterableIterator<Labelled> {
-      return new Mapped(queueOf(this).iterate(), labelled);
+      return new Mapped(receiverOf(this).iterate(), labelled);
     }
   }
   return LabelledSocket;

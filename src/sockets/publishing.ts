@@ -2,10 +2,8 @@
 
 import { coreOf, type Socket } from "../socket.ts";
 import type { WaitOptions } from "../wait.ts";
+import type { AbstractClass } from "./mixin.ts";
 import { subscribed, type Topic, topicsCount } from "./topics.ts";
-
-// biome-ignore lint/suspicious/noExplicitAny: a mixin takes whatever its base takes.
-type AbstractClass<T> = abstract new (...args: any[]) => T;
 
 /** What a socket that publishes knows of its subscribers. */
 export interface Audience {

@@ -3,21 +3,17 @@
 
 import { zmqError } from "../errors.ts";
 import { INTEREST_WRITABLE } from "../ffi/abi.generated.ts";
-import { checkMany, type MessageLike, type Sendable, SendQueue } from "../send_queue.ts";
+import { checkMany, type MessageLike, type Sendable } from "../send_queue.ts";
 import { coreOf, type Socket } from "../socket.ts";
 import type { WaitOptions } from "../wait.ts";
 import type { LabelledWritable } from "./labelled_writable.ts";
+import { type AbstractClass, prepareSending, senderOf } from "./mixin.ts";
 import type { Readable } from "./readable.ts";
 import { Receiving } from "./receiving.ts";
 import type { Writable } from "./writable.ts";
 
 /** A message of one part, in an array or not. */
 export type SinglePart = MessageLike | readonly [MessageLike];
-
-// biome-ignore lint/suspicious/noExplicitAny: a mixin takes whatever its base takes.
-type AbstractClass<T> = abstract new (...args: any[]) => T;
-
-const queueOf = (socket: Socket): SendQueue => socket[coreOf].sender as SendQueue;
 
 /** What is queued for a message: of a single call, and of an item of `sendMany`. */
 interface Form<Options, Item> {
@@ -31,11 +27,10 @@ export function SendingAs<Base extends AbstractClass<Socket>, Options, Item>(
   form: Form<Options, Item>,
 ): Base & AbstractClass<LabelledWritable<Options, Item>> {
   abstract class SendingSocket extends base implements LabelledWritable<Options, Item> {
-    // biome-ignore lint/suspicious/noExplicitAny: see above.
+    // biome-ignore lint/suspicious/noExplicitAny: a mixin takes whatever its base takes.
     constructor(...args: any[]) {
       super(...args);
-      const core = this[coreOf];
-      core.sender = new SendQueue(core);
+      prepareSending(this);
     }
 
     send(message: SinglePart, options: Options & WaitOptions): Promise<void> {
@@ -45,20 +40,20 @@ export function SendingAs<Base extends AbstractClass<Socket>, Options, Item>(
       } catch (error) {
         return Promise.reject(error);
       }
-      return queueOf(this).send(queued, options);
+      return senderOf(this).send(queued, options);
     }
 
     trySend(message: SinglePart, options: Options): boolean {
-      return queueOf(this).trySend(form.one(message, options));
+      return senderOf(this).trySend(form.one(message, options));
     }
 
     async sendMany(items: Iterable<Item>, options?: WaitOptions): Promise<void> {
       checkMany(items);
-      return queueOf(this).sendMany(Array.from(items, form.item), options);
+      return senderOf(this).sendMany(Array.from(items, form.item), options);
     }
 
     sendSync(message: SinglePart, options: Options & { timeout?: number }): void {
-      queueOf(this).sendSync(form.one(message, options), options);
+      senderOf(this).sendSync(form.one(message, options), options);
     }
 
     get writable(): boolean {

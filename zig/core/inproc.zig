@@ -93,7 +93,7 @@ pub fn collect(session: anytype) Outcome {
     pipe.acknowledge_every = @min(every, constants.acknowledge_every_max);
     outcome.writable = take_credits(session, news.credits);
     // What was held back: nobody else will think of it.
-    if (pipe.conflated != null and !outcome.established) _ = flush(session);
+    if (pipe.conflated != null and !outcome.established) _ = session.flush();
     session.readable = session.readable or end.readable();
     session.end_behind = end.peer_gone;
     return outcome;

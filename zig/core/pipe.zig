@@ -192,19 +192,19 @@ pub const Pipe = struct {
         const bytes = pipe.send.bytes - before;
         // Within the process a flush is no system call, and high-water marks count messages.
         const least: u64 = if (pipe.send.travels) constants.hand_over_bytes_min else 0;
-        pipe.resources.dirty_bytes += @max(bytes, least);
-        pipe.count_unflushed(@max(bytes, least));
+        pipe.queued_own(@max(bytes, least));
+    }
+
+    /// A whole message that is this queue's alone.
+    inline fn queued_own(pipe: *Pipe, bytes: u64) void {
+        pipe.resources.dirty_bytes += bytes;
+        pipe.count_unflushed(bytes);
         pipe.queued();
     }
 
     inline fn count_unflushed(pipe: *Pipe, bytes: u64) void {
         pipe.unflushed_bytes +|= @intCast(@min(bytes, std.math.maxInt(u32)));
         if (pipe.unflushed_bytes >= constants.flush_bytes) pipe.resources.flush_due = true;
-    }
-
-    /// The queue is offered to the kernel.
-    pub fn begin_flush(pipe: *Pipe) void {
-        pipe.unflushed_bytes = 0;
     }
 
     /// Queues a message that was framed for many pipes. The caller counts `dirty_bytes` once.
@@ -243,10 +243,7 @@ pub const Pipe = struct {
     pub fn write_raw(pipe: *Pipe, bytes: []const u8, more: bool) error{OutOfMemory}!void {
         const before = pipe.send.bytes;
         try pipe.send.push_raw(&pipe.resources.slabs, bytes, more);
-        if (more) return;
-        pipe.resources.dirty_bytes += pipe.send.bytes - before;
-        pipe.count_unflushed(pipe.send.bytes - before);
-        pipe.queued();
+        if (!more) pipe.queued_own(pipe.send.bytes - before);
     }
 
     /// Messages of one part that go before all others of this connection, and with it.

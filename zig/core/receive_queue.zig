@@ -138,13 +138,7 @@ pub const ReceiveQueue = struct {
         messages: u32,
         boundary_end: u32,
     ) error{OutOfMemory}!void {
-        const run = try slabs.create(Run);
-        errdefer slabs.destroy(run);
-        const block = try slabs.allocate(bytes.len);
-        copy(block[0..bytes.len], bytes);
-        const len: u32 = @intCast(bytes.len);
-        run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
-        queue.append(run, messages, boundary_end);
+        queue.append(try copy_run(slabs, &.{bytes}), messages, boundary_end);
     }
 
     /// Appends a message of one part that did not come as a frame: what a command means, in the
@@ -155,15 +149,10 @@ pub const ReceiveQueue = struct {
         first: u8,
         rest: []const u8,
     ) error{OutOfMemory}!void {
-        const run = try slabs.create(Run);
-        errdefer slabs.destroy(run);
-        const block = try slabs.allocate(frame.header_size_max + 1 + rest.len);
-        const size = frame.encode(block[0..frame.header_size_max], 0, 1 + rest.len);
-        block[size] = first;
-        copy(block[size + 1 ..][0..rest.len], rest);
-        const len: u32 = @intCast(size + 1 + rest.len);
-        run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
-        queue.append(run, 1, len);
+        var header: [frame.header_size_max]u8 = undefined;
+        const size = frame.encode(&header, 0, 1 + rest.len);
+        const run = try copy_run(slabs, &.{ header[0..size], &.{first}, rest });
+        queue.append(run, 1, run.len);
     }
 
     /// Appends a message of one part that no peer sent.
@@ -174,14 +163,24 @@ pub const ReceiveQueue = struct {
     ) error{OutOfMemory}!void {
         var header: [frame.header_size_max]u8 = undefined;
         const size = frame.encode(&header, 0, body.len);
+        const run = try copy_run(slabs, &.{ header[0..size], body });
+        queue.append(run, 1, run.len);
+    }
+
+    /// A run of its own memory, of pieces one behind the other.
+    fn copy_run(slabs: *Slabs, pieces: []const []const u8) error{OutOfMemory}!*Run {
+        var len: u32 = 0;
+        for (pieces) |piece| len += @intCast(piece.len);
         const run = try slabs.create(Run);
         errdefer slabs.destroy(run);
-        const block = try slabs.allocate(size + body.len);
-        @memcpy(block[0..size], header[0..size]);
-        copy(block[size..][0..body.len], body);
-        const len: u32 = @intCast(size + body.len);
+        const block = try slabs.allocate(len);
+        var used: usize = 0;
+        for (pieces) |piece| {
+            copy(block[used..][0..piece.len], piece);
+            used += piece.len;
+        }
         run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
-        queue.append(run, 1, len);
+        return run;
     }
 
     /// Of the complete messages only the last one stays; returns how many went.

@@ -623,6 +623,7 @@ pub fn SessionType(comptime IO: type) type {
 
         /// Hands complete messages to the kernel until it takes no more.
         pub fn flush(session: *Session) Outcome {
+            session.pipe.unflushed_bytes = 0;
             if (session.link != null) return inproc.flush(session);
             const queue = &session.pipe.send;
             if (session.state != .active or session.watching_writable) return .{};

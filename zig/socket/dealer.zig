@@ -4,7 +4,6 @@
 const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const LoadBalancer = @import("load_balancer.zig").LoadBalancer;
-const single_frame = @import("single_frame.zig");
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -54,13 +53,10 @@ pub const Dealer = struct {
         more: bool,
         borrow: bool,
     ) sockets.SendError!void {
-        if (more and socket.type.single_frame()) return error.InvalidMessage;
-        const result = try dealer.balancer.send(part, more, borrow);
-        if (result == .dropped) socket.count_dropped(more);
+        try socket.send_in_turn(&dealer.balancer, part, more, borrow);
     }
 
     pub fn fill(dealer: *Dealer, socket: *Socket) sockets.ReceiveError!void {
-        if (socket.type.single_frame()) return single_frame.fill(socket, &dealer.queue, false);
         socket.fill_from(&dealer.queue);
     }
 

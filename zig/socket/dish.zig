@@ -5,7 +5,6 @@
 const CountedTrie = @import("subscription_trie.zig").CountedTrie;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const Pipe = @import("../core/pipe.zig").Pipe;
-const receive_ring = @import("../core/receive_ring.zig");
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 const valid_group = @import("radio.zig").valid_group;
@@ -67,10 +66,7 @@ pub const Dish = struct {
 
     pub fn fill(dish: *Dish, socket: *Socket) sockets.ReceiveError!void {
         const ring = &socket.ring;
-        if (ring.waiting() > 0) return;
-        ring.release(&socket.resources.slabs);
-        const limit = socket.options.receive_high_water_mark;
-        const messages_max = if (limit == 0) receive_ring.entries else limit;
+        const messages_max = socket.begin_fill() orelse return;
         var messages: u32 = 0;
         while (messages < messages_max and ring.free_entries() > 1 and !dish.queue.empty()) {
             if (dish.fill_message(socket)) messages += 1;

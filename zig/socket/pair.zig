@@ -4,7 +4,6 @@
 const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const LoadBalancer = @import("load_balancer.zig").LoadBalancer;
-const single_frame = @import("single_frame.zig");
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -85,13 +84,10 @@ pub const Pair = struct {
         more: bool,
         borrow: bool,
     ) sockets.SendError!void {
-        if (more and socket.type.single_frame()) return error.InvalidMessage;
-        const result = try pair.balancer.send(part, more, borrow);
-        if (result == .dropped) socket.count_dropped(more);
+        try socket.send_in_turn(&pair.balancer, part, more, borrow);
     }
 
     pub fn fill(pair: *Pair, socket: *Socket) sockets.ReceiveError!void {
-        if (socket.type.single_frame()) return single_frame.fill(socket, &pair.queue, false);
         socket.fill_from(&pair.queue);
     }
 

@@ -3,7 +3,6 @@
 
 const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
-const single_frame = @import("single_frame.zig");
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -23,7 +22,6 @@ pub const Pull = struct {
     }
 
     pub fn fill(pull: *Pull, socket: *Socket) sockets.ReceiveError!void {
-        if (socket.type.single_frame()) return single_frame.fill(socket, &pull.queue, false);
         socket.fill_from(&pull.queue);
     }
 

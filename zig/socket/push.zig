@@ -41,9 +41,7 @@ pub const Push = struct {
         more: bool,
         borrow: bool,
     ) sockets.SendError!void {
-        if (more and socket.type.single_frame()) return error.InvalidMessage;
-        const result = try push.balancer.send(part, more, borrow);
-        if (result == .dropped) socket.count_dropped(more);
+        try socket.send_in_turn(&push.balancer, part, more, borrow);
     }
 
     pub fn writable(push: *const Push, _: *const Socket) bool {

@@ -19,6 +19,7 @@ const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const routing = @import("routing_table.zig");
 const RoutingTable = routing.RoutingTable;
+const Refusals = @import("refusals.zig").Refusals;
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -36,8 +37,7 @@ pub const Router = struct {
         /// They go nowhere.
         dropping: Drop,
     } = .nothing,
-    /// A message was refused because its peer was full (`Pipe.refused`), and it still is.
-    refusing: bool = false,
+    refusals: Refusals = .{},
 
     const Drop = enum { unroutable, full, gone };
 
@@ -92,7 +92,7 @@ pub const Router = struct {
             // Named first: out of memory must not leave the id with nobody.
             if (pipe.local_id.len == 0) try pipe.set_local_id(id);
             router.cut_sending(socket, holder);
-            router.reopened(holder);
+            router.refusals.reopen(holder);
             holder.doom(.handed_over);
         } else if (pipe.local_id.len == 0) try pipe.set_local_id(id);
         try router.table.put(socket.resources.allocator, pipe);
@@ -115,7 +115,7 @@ pub const Router = struct {
         router.table.remove(socket.resources.allocator, pipe);
         router.cut_sending(socket, pipe);
         // Who waited for it is told that it has gone.
-        router.reopened(pipe);
+        router.refusals.reopen(pipe);
     }
 
     pub fn cut_sending(router: *Router, _: *Socket, pipe: *Pipe) void {
@@ -133,13 +133,7 @@ pub const Router = struct {
     }
 
     pub fn pipe_writable(router: *Router, _: *Socket, pipe: *Pipe) void {
-        router.reopened(pipe);
-    }
-
-    fn reopened(router: *Router, pipe: *Pipe) void {
-        if (!pipe.refused) return;
-        pipe.refused = false;
-        router.refusing = false;
+        router.refusals.reopen(pipe);
     }
 
     // -- the owner's calls ----------------------------------------------------------------------
@@ -175,9 +169,7 @@ pub const Router = struct {
         if (pipe.writable()) {
             router.sending = .{ .to = pipe };
         } else if (mandatory) {
-            pipe.refused = true;
-            router.refusing = true;
-            return error.WouldBlock;
+            return router.refusals.refuse(pipe);
         } else router.sending = .{ .dropping = .full };
     }
 
@@ -199,6 +191,6 @@ pub const Router = struct {
 
     /// A refused message is worth another try when its peer has room, not when any peer has.
     pub fn writable(router: *const Router, socket: *const Socket) bool {
-        return !router.refusing or socket.options.router_mandatory == 0;
+        return !router.refusals.pending or socket.options.router_mandatory == 0;
     }
 };

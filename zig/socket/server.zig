@@ -8,6 +8,7 @@ const assert = std.debug.assert;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const Pipe = @import("../core/pipe.zig").Pipe;
 const single_frame = @import("single_frame.zig");
+const Refusals = @import("refusals.zig").Refusals;
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -24,8 +25,7 @@ pub const Server = struct {
         /// It goes nowhere: the peer has left since.
         dropping,
     } = .nothing,
-    /// A message was refused because its peer was full (`Pipe.refused`), and it still is.
-    refusing: bool = false,
+    refusals: Refusals = .{},
 
     pub fn init(_: *Server, socket: *Socket) error{OutOfMemory}!void {
         try socket.ring.open_scratch(&socket.resources.slabs);
@@ -84,7 +84,7 @@ pub const Server = struct {
     pub fn orphan(server: *Server, socket: *Socket, pipe: *Pipe) void {
         server.cut_sending(socket, pipe);
         // Who waited for it is told that it has gone.
-        server.reopened(pipe);
+        server.refusals.reopen(pipe);
         if (server.peers.get(pipe.number) != pipe) return;
         _ = server.peers.swapRemove(pipe.number);
         if (server.peers.count() > 0 or server.peers.capacity() <= capacity_kept) return;
@@ -104,13 +104,7 @@ pub const Server = struct {
     }
 
     pub fn pipe_writable(server: *Server, _: *Socket, pipe: *Pipe) void {
-        server.reopened(pipe);
-    }
-
-    fn reopened(server: *Server, pipe: *Pipe) void {
-        if (!pipe.refused) return;
-        pipe.refused = false;
-        server.refusing = false;
+        server.refusals.reopen(pipe);
     }
 
     // -- the owner's calls ----------------------------------------------------------------------
@@ -139,11 +133,7 @@ pub const Server = struct {
         const pipe = server.find(number) orelse return error.Unroutable;
         // Its owner has ended it.
         if (pipe.doomed_link.linked()) return error.Unroutable;
-        if (!pipe.writable()) {
-            pipe.refused = true;
-            server.refusing = true;
-            return error.WouldBlock;
-        }
+        if (!pipe.writable()) return server.refusals.refuse(pipe);
         server.sending = .{ .to = pipe };
     }
 
@@ -157,6 +147,6 @@ pub const Server = struct {
 
     /// A refused message is worth another try when its peer has room, not when any peer has.
     pub fn writable(server: *const Server, _: *const Socket) bool {
-        return !server.refusing;
+        return !server.refusals.pending;
     }
 };

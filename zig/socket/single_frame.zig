@@ -4,17 +4,13 @@
 const std = @import("std");
 
 const FairQueue = @import("fair_queue.zig").FairQueue;
-const receive_ring = @import("../core/receive_ring.zig");
 const Socket = @import("socket.zig").Socket;
 
 /// Fills the ring like `Socket.fill_from`. `numbered`: the number of its pipe goes before each
 /// message.
 pub fn fill(socket: *Socket, queue: *FairQueue, comptime numbered: bool) void {
     const ring = &socket.ring;
-    if (ring.waiting() > 0) return;
-    ring.release(&socket.resources.slabs);
-    const limit = socket.options.receive_high_water_mark;
-    const messages_max = if (limit == 0) receive_ring.entries else limit;
+    const messages_max = socket.begin_fill() orelse return;
     var messages: u32 = 0;
     const arena = &socket.resources.arena;
     while (messages < messages_max and ring.free_entries() > @intFromBool(numbered)) {

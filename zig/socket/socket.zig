@@ -10,6 +10,7 @@ const Dish = @import("dish.zig").Dish;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const Link = @import("../stdx/intrusive_list.zig").Link;
 const List = @import("../stdx/intrusive_list.zig").List;
+const LoadBalancer = @import("load_balancer.zig").LoadBalancer;
 const Monitor = @import("../core/monitor.zig").Monitor;
 const options_module = @import("../options.zig");
 const Pair = @import("pair.zig").Pair;
@@ -27,6 +28,7 @@ const Req = @import("req.zig").Req;
 const Resources = pipes.Resources;
 const Router = @import("router.zig").Router;
 const Server = @import("server.zig").Server;
+const single_frame = @import("single_frame.zig");
 const slab = @import("../stdx/slab.zig");
 const SocketOptions = options_module.SocketOptions;
 const Stream = @import("stream.zig").Stream;
@@ -460,14 +462,33 @@ pub const Socket = struct {
 
     // -- for the patterns -----------------------------------------------------------------------
 
-    /// Fills the ring from a fair queue, message by message.
-    pub fn fill_from(socket: *Socket, queue: *FairQueue) void {
-        const ring = &socket.ring;
-        if (ring.waiting() > 0) return;
-        ring.release(&socket.resources.slabs);
+    /// Sends one part to the peers in turn.
+    pub inline fn send_in_turn(
+        socket: *Socket,
+        balancer: *LoadBalancer,
+        part: []const u8,
+        more: bool,
+        borrow: bool,
+    ) SendError!void {
+        if (more and socket.type.single_frame()) return error.InvalidMessage;
+        const result = try balancer.send(part, more, borrow);
+        if (result == .dropped) socket.count_dropped(more);
+    }
+
+    /// How many messages may be put into the ring; null: what is there is still to be taken.
+    pub fn begin_fill(socket: *Socket) ?u32 {
+        if (socket.ring.waiting() > 0) return null;
+        socket.ring.release(&socket.resources.slabs);
         // What is in the ring counts as read: a small high-water mark must not be outrun by it.
         const limit = socket.options.receive_high_water_mark;
-        const messages_max = if (limit == 0) receive_ring.entries else limit;
+        return if (limit == 0) receive_ring.entries else limit;
+    }
+
+    /// Fills the ring from a fair queue, message by message.
+    pub fn fill_from(socket: *Socket, queue: *FairQueue) void {
+        if (socket.type.single_frame()) return single_frame.fill(socket, queue, false);
+        const ring = &socket.ring;
+        const messages_max = socket.begin_fill() orelse return;
         var messages: u32 = 0;
         const arena = &socket.resources.arena;
         while (messages < messages_max and ring.free_entries() > 0) {
@@ -482,10 +503,7 @@ pub const Socket = struct {
     /// The same, with its sender's routing id before each message.
     pub fn fill_identified(socket: *Socket, queue: *FairQueue) void {
         const ring = &socket.ring;
-        if (ring.waiting() > 0) return;
-        ring.release(&socket.resources.slabs);
-        const limit = socket.options.receive_high_water_mark;
-        const messages_max = if (limit == 0) receive_ring.entries else limit;
+        const messages_max = socket.begin_fill() orelse return;
         var messages: u32 = 0;
         const arena = &socket.resources.arena;
         while (messages < messages_max and ring.free_entries() > 0) {

@@ -9,6 +9,7 @@ const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const routing = @import("routing_table.zig");
 const RoutingTable = routing.RoutingTable;
+const Refusals = @import("refusals.zig").Refusals;
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -22,8 +23,7 @@ pub const Stream = struct {
         /// The connection has ended in the middle of a message.
         dropping,
     } = .nothing,
-    /// A message was refused because its connection was full (`Pipe.refused`), and it still is.
-    refusing: bool = false,
+    refusals: Refusals = .{},
 
     pub fn init(_: *Stream, socket: *Socket) error{OutOfMemory}!void {
         try socket.ring.open_scratch(&socket.resources.slabs);
@@ -80,7 +80,7 @@ pub const Stream = struct {
     pub fn orphan(stream: *Stream, socket: *Socket, pipe: *Pipe) void {
         stream.table.remove(socket.resources.allocator, pipe);
         stream.cut_sending(socket, pipe);
-        stream.reopened(pipe);
+        stream.refusals.reopen(pipe);
     }
 
     pub fn cut_sending(stream: *Stream, _: *Socket, pipe: *Pipe) void {
@@ -95,13 +95,7 @@ pub const Stream = struct {
     }
 
     pub fn pipe_writable(stream: *Stream, _: *Socket, pipe: *Pipe) void {
-        stream.reopened(pipe);
-    }
-
-    fn reopened(stream: *Stream, pipe: *Pipe) void {
-        if (!pipe.refused) return;
-        pipe.refused = false;
-        stream.refusing = false;
+        stream.refusals.reopen(pipe);
     }
 
     pub fn send(
@@ -134,11 +128,7 @@ pub const Stream = struct {
         const pipe = stream.find(id) orelse return error.Unroutable;
         // Being closed.
         if (pipe.doomed_link.linked()) return error.Unroutable;
-        if (!pipe.writable()) {
-            pipe.refused = true;
-            stream.refusing = true;
-            return error.WouldBlock;
-        }
+        if (!pipe.writable()) return stream.refusals.refuse(pipe);
         stream.sending = .{ .to = .{ .pipe = pipe, .first = true } };
     }
 
@@ -152,6 +142,6 @@ pub const Stream = struct {
 
     /// A refused message is worth another try when its connection has room.
     pub fn writable(stream: *const Stream, _: *const Socket) bool {
-        return !stream.refusing;
+        return !stream.refusals.pending;
     }
 };

@@ -10,7 +10,6 @@ const CountedTrie = @import("subscription_trie.zig").CountedTrie;
 const Distributor = @import("distributor.zig").Distributor;
 const FairQueue = @import("fair_queue.zig").FairQueue;
 const Pipe = @import("../core/pipe.zig").Pipe;
-const receive_ring = @import("../core/receive_ring.zig");
 const sockets = @import("socket.zig");
 const Socket = sockets.Socket;
 
@@ -136,10 +135,7 @@ pub const Subscriber = struct {
     fn fill_filtered(subscriber: *Subscriber, socket: *Socket, inverted: bool) void {
         const queue = &subscriber.queue;
         const ring = &socket.ring;
-        if (ring.waiting() > 0) return;
-        ring.release(&socket.resources.slabs);
-        const limit = socket.options.receive_high_water_mark;
-        const messages_max = if (limit == 0) receive_ring.entries else limit;
+        const messages_max = socket.begin_fill() orelse return;
         var messages: u32 = 0;
         const arena = &socket.resources.arena;
         while (messages < messages_max and ring.free_entries() > 0) {
