@@ -3,6 +3,7 @@
 
 export { type ErrorCode, ZmqError } from "./errors.ts";
 export { type Event, type EventType, Observer } from "./observer.ts";
+export type { SocketOptions } from "./option_groups.ts";
 export type {
   DealerOptions,
   PairOptions,
@@ -12,7 +13,6 @@ export type {
   ReplyOptions,
   RequestOptions,
   RouterOptions,
-  SocketOptions,
   StreamOptions,
   SubscriberOptions,
   XPublisherOptions,

@@ -12,6 +12,7 @@ const linesMaxPattern = 120
  */
 const leaves = [
   "errors.ts",
+  "option_groups.ts",
   "options.ts",
   "option_table.ts",
   "option_check.ts",

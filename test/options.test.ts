@@ -141,7 +141,8 @@ describe("the table of options", () => {
   });
 
   test("is documented: every option with its default and when it takes effect", () => {
-    const source = readFileSync(join(root, "src/options.ts"), "utf8");
+    const texts = ["option_groups.ts", "options.ts"];
+    const source = texts.map((file) => readFileSync(join(root, "src", file), "utf8")).join("");
     for (const name of names) {
       const doc = new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s*${name}\\?:`).exec(source)?.[1];
       const { default: value, effect, zmq, kind } = optionTable[name];

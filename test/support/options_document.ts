@@ -68,7 +68,9 @@ function socketsOf(types: readonly SocketTypeName[]): string {
   return missing.length <= 4 ? `all but ${missing.join(", ")}` : types.join(", ");
 }
 
-const source = readFileSync(join(root, "src/options.ts"), "utf8");
+const source = ["option_groups.ts", "options.ts"]
+  .map((file) => readFileSync(join(root, "src", file), "utf8"))
+  .join("");
 
 /** The sentences of its documentation that are not columns of the table. */
 function meaningOf(name: OptionName): string {
