@@ -5,7 +5,7 @@
 import type { Context } from "./socket_context.ts";
 
 /**
-* Options of every socket: keys of the constructor's argument, and properties of the socket. A
+ * Options of every socket: keys of the constructor's argument, and properties of the socket. A
  * wrong type or an unknown key is a TypeError, a number out of range a ZmqError with EINVAL. "Now":
  * takes effect at once. "Next": with the next bind or connect, so set it before.
  *
