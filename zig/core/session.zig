@@ -346,7 +346,11 @@ pub fn SessionType(comptime IO: type) type {
                     .handshaking => session.process_handshake(&rest, &outcome),
                     .traffic => session.process_traffic(&rest, &outcome),
                 };
-                if (failure) |reason| return session.disconnect_after(reason, outcome);
+                if (failure) |reason| {
+                    // What came before it is still to be read.
+                    session.resources.arena.keep(@intCast(bytes.len - rest.len));
+                    return session.disconnect_after(reason, outcome);
+                }
                 if (outcome.buffer_wanted or rest.len == before) break;
             }
             session.resources.arena.keep(@intCast(bytes.len - rest.len));

@@ -379,3 +379,23 @@ test "random bytes after a handshake end one connection at most: fuzz with a see
     }
     try testing.expectEqual(0, target.owner.buffers_held());
 }
+
+test "what came before a violation waits for its reader: the next peer's bytes overwrote it" {
+    var target: Target = undefined;
+    try target.init();
+    defer target.deinit();
+    var mock = try target.dial();
+    defer mock.deinit();
+    try mock.handshake(&target.world, "PUSH");
+    // In one piece: two messages, half of one, and a flag that does not exist.
+    mock.send("\x00\x05first" ++ "\x01\x02se" ++ "\x00\x04cond" ++ "\x01\x04half" ++ "\x80\x00");
+    try target.world.settle();
+    try target.owner.expect_ended(target.pull, .reserved_flags);
+    const other: [300]u8 = @splat(0x04);
+    try target.good.send_message(&.{&other});
+    try target.world.settle();
+    try target.owner.expect(target.pull, &.{"first"});
+    try target.owner.expect(target.pull, &.{&other});
+    try target.owner.expect(target.pull, &.{ "se", "cond" });
+    try target.expect_good_works();
+}
