@@ -3,7 +3,9 @@
 //!   zig build             the shared library, and src/ffi/abi.generated.ts when it is stale
 //!   zig build lib         the shared library only: zig-out/lib/linux-x64/libmonocoque.so
 //!   zig build test        unit tests, tests on the source tree (-Dtest-filter=… picks some)
+//!   zig build sim         simulated lives of sockets: docs/simulation.md (-- SEED runs one)
 //!   zig build abi         writes src/ffi/abi.generated.ts; with `-- --check` it only compares
+//!   zig build fuzz        seeded nonsense for everything that reads bytes; see zig/fuzz.zig
 //!   zig build bench       micro benchmarks: every zig/**/*_benchmark.zig
 //!   zig build peers       the C programs of test/interop/peers and bench/peers: zig-out/bin/<name>
 
@@ -137,13 +139,17 @@ pub fn build(b: *std.Build) void {
     const lib_step = b.step("lib", "Build the shared library");
     const test_step = b.step("test", "Run the unit tests and the tests on the source tree");
     const abi_step = b.step("abi", "Write " ++ abi_generated_path ++ " (-- --check: compare only)");
+    const fuzz_step = b.step("fuzz", "Fuzz (-- [--target NAME] [--seconds N] [SEED])");
+    const sim_step = b.step("sim", "Run simulated lives (-- SEED [--log], --seconds N, --seeds N)");
     const bench_step = b.step("bench", "Run the micro benchmarks");
     const peers_step = b.step("peers", "Compile the C programs that tests and benchmarks talk to");
 
     for (archives) |path| {
         if (project.exists(path)) continue;
         const fail = b.addFail(b.fmt("{s} is missing: `sh .ci/setup` installs it", .{path}));
-        for ([_]*std.Build.Step{ lib_step, test_step, abi_step, bench_step }) |step| {
+        for ([_]*std.Build.Step{
+            lib_step, test_step, abi_step, fuzz_step, sim_step, bench_step,
+        }) |step| {
             step.dependOn(&fail.step);
         }
     }
@@ -152,6 +158,8 @@ pub fn build(b: *std.Build) void {
     addTests(project, test_step);
     const check_only = if (b.args) |args| hasArgument(args, "--check") else false;
     addAbi(project, abi_step, if (check_only) .check else .write);
+    addFuzz(project, fuzz_step);
+    addSimulation(project, sim_step);
     addBenchmarks(project, bench_step);
     addPeers(project, peers_step);
 
@@ -291,6 +299,50 @@ const AbiCheck = struct {
         }
     }
 };
+
+fn addFuzz(project: Project, step: *std.Build.Step) void {
+    const b = project.b;
+    var with_symbols = project;
+    with_symbols.strip = false;
+    const program = b.addExecutable(.{
+        .name = "fuzz",
+        .root_module = with_symbols.module(b.path("zig/fuzz.zig")),
+        .use_llvm = true,
+        .use_lld = true,
+    });
+    const run = b.addRunArtifact(program);
+    run.has_side_effects = true;
+    if (b.args) |args| run.addArgs(args);
+    step.dependOn(&run.step);
+}
+
+/// zig/sim/swarm.zig, with a root above it: Zig lets a module import nothing above its root file.
+fn addSimulation(project: Project, step: *std.Build.Step) void {
+    const b = project.b;
+    const sources = b.addWriteFiles();
+    _ = sources.addCopyDirectory(b.path("zig"), ".", .{
+        .include_extensions = &.{ ".zig", "seeds.txt" },
+    });
+    const root =
+        \\const swarm = @import("sim/swarm.zig");
+        \\pub const main = swarm.main;
+        \\pub const panic = swarm.panic;
+        \\
+    ;
+    var with_symbols = project;
+    with_symbols.strip = false;
+    const program = b.addExecutable(.{
+        .name = "swarm",
+        .root_module = with_symbols.module(sources.add("swarm_root.zig", root)),
+        .use_llvm = true,
+        .use_lld = true,
+    });
+    step.dependOn(&b.addInstallArtifact(program, .{}).step);
+    const run = b.addRunArtifact(program);
+    run.has_side_effects = true;
+    if (b.args) |args| run.addArgs(args);
+    step.dependOn(&run.step);
+}
 
 /// One program that calls `pub fn main() !void` of every benchmark file in turn. Zig lets a module
 /// import nothing above its root file, so the sources are copied beside the generated one.

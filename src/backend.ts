@@ -7,9 +7,10 @@ import {
   BackendStep,
   BackendWake,
   ContextRecord,
+  Status,
 } from "./ffi/abi.generated.ts";
 import type { Backend } from "./socket_context.ts";
-import { constants } from "node:os";
+import { errnoName } from "./node.ts";
 
 const VARIABLE = "MONOCOQUE_BACKEND";
 
@@ -50,16 +51,16 @@ const steps: Record<number, string> = {
 
 function reason(step: number, errno: number): string {
   if (step === BackendStep.choice) return `${VARIABLE}=epoll`;
-  const found = Object.entries(constants.errno).find(([, number]) => number === errno);
   const why = causes[errno] === undefined ? "" : `: ${causes[errno]}`;
-  return `${steps[step]} (${found?.[0] ?? `errno ${errno}`})${why}`;
+  return `${steps[step]} (${errnoName(errno) ?? `errno ${errno}`})${why}`;
 }
 
 const causes: Record<number, string> = {
-  [constants.errno.EPERM]: "a container's seccomp profile or kernel.io_uring_disabled forbids it",
-  [constants.errno.ENOSYS]: "this kernel has none, or a seccomp profile hides it",
-  [constants.errno.ENOMEM]: "RLIMIT_MEMLOCK (ulimit -l) leaves no room for a ring",
-  [constants.errno.EINVAL]: "this kernel is older than Linux 6.1",
+  [-Status.EPERM]: "a container's seccomp profile or kernel.io_uring_disabled forbids it",
+  [-Status.ENOSYS]: "this kernel has none, or a seccomp profile hides it",
+  [-Status.ENOMEM]: "RLIMIT_MEMLOCK (ulimit -l) leaves no room for a ring",
+  [-Status.EMFILE]: "descriptors are used up (ulimit -n): each thread needs five",
+  [-Status.EINVAL]: "this kernel is older than Linux 6.1",
 };
 
 /** No context could be made: io_uring was asked for, or epoll failed, too. */

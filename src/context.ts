@@ -2,11 +2,11 @@
 // dispatch of what it reports to the sockets.
 
 import { backendAdvice, readBackend, wantedBackend } from "./backend.ts";
+import { Closing } from "./closing.ts";
 import { errnoError, zmqError } from "./errors.ts";
 import {
   ARENA_BYTES_DEFAULT,
   ContextRecord,
-  ContextStatsRecord,
   EventKind,
   EventRecord,
   EVENTS_BATCH,
@@ -16,10 +16,12 @@ import {
   TICK_STARVED,
 } from "./ffi/abi.generated.ts";
 import { load, type Native } from "./ffi/native.ts";
-import { readCounters, writeAddress, writeProxy, writeSource } from "./ffi/records.ts";
+import { writeAddress, writeProxy, writeSource } from "./ffi/records.ts";
 import type { NetworkAddress } from "./endpoint.ts";
+import { Recycled } from "./recycled.ts";
 import type { Ends, ProxyRequest } from "./route.ts";
-import { type Backend, provideBackend } from "./socket_context.ts";
+import { type Backend, provideThread } from "./socket_context.ts";
+import { type NativeStats, readNativeStats, threadStats } from "./thread_stats.ts";
 import { Wake } from "./wake.ts";
 
 /** Milliseconds between two looks at whether a proxy has ended, at the end of the process. */
@@ -48,10 +50,6 @@ const BUSY_TURNS = 16;
 /** Milliseconds without a turn after which the chunk is small again. */
 const QUIET_MS = 1000;
 
-/** Buffers of borrowed large parts that are kept for the next ones, and the size of each, bytes. */
-const RECYCLED_MAX = 32;
-const RECYCLED_BYTES_MAX = 1024 * 1024;
-
 /**
  * Turns taken at once because memory was lent: each ends at most one large part per connection. Few,
  * so that parts of 64 KiB are still in the cache when their batch is handed out.
@@ -78,9 +76,6 @@ export interface RunningProxy {
   finish(): void;
 }
 
-/** Counters of the native side since the context was made; they only grow. */
-export type ContextStats = Record<Exclude<keyof typeof ContextStatsRecord, "bytes">, number>;
-
 export class NativeContext {
   readonly native: Native;
   /** Where the native side leaves what does not fit a return value. */
@@ -88,9 +83,10 @@ export class NativeContext {
   readonly backend: Backend;
   /** The memory connections receive into; entries of receive rings are offsets in it. */
   chunk!: Buffer;
+  readonly closing = new Closing(this);
   /** Buffers lent for large parts, until their message is taken. */
   readonly lent = new Map<number, Buffer>();
-  readonly #recyclable: Buffer[] = [];
+  readonly recycled = new Recycled();
   readonly #sockets = new Map<number, Dispatch>();
   readonly #proxies = new Set<RunningProxy>();
   readonly #words: Uint32Array;
@@ -234,6 +230,8 @@ export class NativeContext {
 
   readonly #scheduledTick = (): void => {
     this.#tickScheduled = false;
+    // After a turn that has left nothing signalled, perhaps because that pays.
+    if (!this.#ended) this.native.poll();
     this.#woken();
   };
 
@@ -275,6 +273,9 @@ export class NativeContext {
         break;
       case EventKind.abandoned:
         this.lent.delete(a);
+        break;
+      case EventKind.closed:
+        this.closing.ended(handle, a);
         break;
     }
   }
@@ -393,8 +394,12 @@ export class NativeContext {
   }
 
   #lendBuffer(session: number, bytes: number, held: number): void {
-    const buffer = this.#recycled(bytes) ?? allocate(bytes);
-    if (buffer === undefined) return;
+    const buffer = this.recycled.take(bytes);
+    if (buffer === undefined) {
+      // The connection ends: what it waits for will not come.
+      this.native.buffer_lend(session, null, 0, 1);
+      return;
+    }
     const before = this.lent.get(held);
     if (before) {
       before.copy(buffer);
@@ -405,19 +410,6 @@ export class NativeContext {
     this.lent.set(id, buffer);
     if (this.native.buffer_lend(session, buffer, bytes, id) < 0) this.lent.delete(id);
     else this.#lentMemory = true;
-  }
-
-  /** Takes back a lent buffer whose borrowed message is over: the next part of that size uses it. */
-  recycle(buffer: Buffer): void {
-    if (buffer.length > RECYCLED_BYTES_MAX || this.#recyclable.length === RECYCLED_MAX) return;
-    this.#recyclable.push(buffer);
-  }
-
-  #recycled(bytes: number): Buffer | undefined {
-    const buffer = this.#recyclable.pop();
-    // Another size: traffic has changed, so the others are of no use either.
-    if (buffer !== undefined && buffer.length !== bytes) this.#recyclable.length = 0;
-    return buffer?.length === bytes ? buffer : undefined;
   }
 
   // -- addresses and numbers --------------------------------------------------------------------
@@ -437,10 +429,9 @@ export class NativeContext {
     writeProxy(this.record, proxy);
   }
 
-  stats(): ContextStats {
+  stats(): NativeStats {
     this.native.context_stats();
-    const base = ContextRecord.stats.offset;
-    return readCounters(this.record, ContextStatsRecord, base) as ContextStats;
+    return readNativeStats(this.record);
   }
 
   // -- the end ----------------------------------------------------------------------------------
@@ -456,22 +447,12 @@ export class NativeContext {
       this.native.wait(PROXY_POLL_MS);
       for (const proxy of [...this.#proxies]) proxy.woken();
     }
-    while (this.stats().sockets > 0) {
+    // A socket is there until its end has been told.
+    for (this.#dispatch(); this.stats().sockets > 0; this.#dispatch()) {
       // Linger ends with a deadline of the native side, so this does too.
-      const bits = this.native.wait(-1);
-      if (bits & TICK_EVENTS) this.#dispatch();
-      if (bits & TICK_STARVED) this.#lendChunk(this.chunk.length);
+      if (this.native.wait(-1) & TICK_STARVED) this.#lendChunk(this.chunk.length);
     }
     this.native.context_destroy();
-  }
-}
-
-/** A peer decides the size, within maxMessageSize: no memory for it ends its connection at most. */
-function allocate(bytes: number): Buffer | undefined {
-  try {
-    return Buffer.allocUnsafeSlow(bytes);
-  } catch {
-    return undefined;
   }
 }
 
@@ -487,4 +468,14 @@ export function nativeContext(): NativeContext {
   return (holder[slot] ??= new NativeContext());
 }
 
-provideBackend(() => nativeContext().backend);
+provideThread({
+  get backend() {
+    return nativeContext().backend;
+  },
+  spin: (microseconds) => nativeContext().native.spin(microseconds),
+  limitMemory: (bytes) => nativeContext().native.memory_limit(Math.floor(bytes / 1024)),
+  threadStats() {
+    const context = nativeContext();
+    return threadStats(context.stats(), context.lent.size);
+  },
+});

@@ -2,13 +2,10 @@
 // Names are looked up by Bun; everything else is decided here, so that a wrong endpoint is an error
 // at once and not a connection that is retried for ever.
 
-import { mkdtempSync, readFileSync, rmdirSync, rmSync } from "node:fs";
-import { isIPv4, isIPv6 } from "node:net";
-import { networkInterfaces } from "node:os";
 import type { NetworkInterfaceInfo } from "node:os";
-import { dirname, join } from "node:path";
 import { zmqError } from "./errors.ts";
 import type { ErrorCode } from "./errors.ts";
+import { node } from "./node.ts";
 
 /** sun_path has 108 bytes, one of them the NUL: unix(7). */
 const UNIX_NAME_BYTES_MAX = 107;
@@ -356,7 +353,7 @@ function localAddress(
 ): NetworkAddress | undefined {
   if (host === "*") {
     // As libzmq: where the machine has no IPv6, the option does not get in the way.
-    const all = Object.values(networkInterfaces()).flat();
+    const all = Object.values(node.os.networkInterfaces()).flat();
     const dual = ipv6 && all.some((address) => address?.family === "IPv6");
     const data = new Uint8Array(dual ? 16 : 4);
     return { family: dual ? "ipv6" : "ipv4", port, scope: 0, data };
@@ -373,7 +370,7 @@ function localAddress(
 
 function interfaceAddresses(name: string): NetworkInterfaceInfo[] {
   // Not every property of an object is an interface: "constructor" is not.
-  return new Map(Object.entries(networkInterfaces())).get(name) ?? [];
+  return new Map(Object.entries(node.os.networkInterfaces())).get(name) ?? [];
 }
 
 async function lookUp(
@@ -393,6 +390,20 @@ async function lookUp(
 }
 
 // ---- Literals, zones, paths -------------------------------------------------------------------
+
+const octet = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const ipv4 = new RegExp(`^${octet}(\\.${octet}){3}$`);
+
+/** As `isIPv4` of node:net. */
+export function isIPv4(text: string): boolean {
+  return ipv4.test(text);
+}
+
+/** As `isIPv6` of node:net: with or without a zone. */
+export function isIPv6(text: string): boolean {
+  const literal = text.replace(/%[\w.:-]+$/, "");
+  return /^[\da-f:.]+$/i.test(literal) && URL.canParse(`tcp://[${literal}]`);
+}
 
 function octets4(literal: string): Uint8Array {
   return Uint8Array.from(literal.split("."), Number);
@@ -427,7 +438,7 @@ function scopeOf(zone: string): number | undefined {
   // Interfaces without a link-local address, such as lo, tell their index only here.
   if (!/^[\w-][\w.-]{0,14}$/.test(zone)) return undefined;
   try {
-    return Number(readFileSync(`/sys/class/net/${zone}/ifindex`, "utf8"));
+    return Number(node.fs.readFileSync(`/sys/class/net/${zone}/ifindex`, "utf8"));
   } catch {
     return undefined;
   }
@@ -437,8 +448,9 @@ function scopeOf(zone: string): number | undefined {
 function freshPath(endpoint: string): string {
   const { TMPDIR, TEMPDIR, TMP } = process.env;
   const parent = TMPDIR || TEMPDIR || TMP || "/tmp";
+  const { join } = node.path;
   try {
-    return join(mkdtempSync(join(parent, "tmp")), "socket");
+    return join(node.fs.mkdtempSync(join(parent, "tmp")), "socket");
   } catch (cause) {
     const advice = `No directory can be made in ${parent}: set TMPDIR to one that can be written.`;
     const code = (cause as NodeJS.ErrnoException).code;
@@ -447,11 +459,20 @@ function freshPath(endpoint: string): string {
   }
 }
 
+/** The path that `ipc://*` was given, which is ours to remove. */
+export function freshPathOf(
+  endpoint: Endpoint,
+  address: NetworkAddress | undefined,
+): string | undefined {
+  if (endpoint.transport !== "ipc" || endpoint.form !== "wildcard") return undefined;
+  return address && Buffer.from(address.data).toString();
+}
+
 /** Removes the socket made for `ipc://*` and its directory, unless something else is in there. */
 export function removeFreshPath(path: string): void {
-  rmSync(path, { force: true });
+  node.fs.rmSync(path, { force: true });
   try {
-    rmdirSync(dirname(path));
+    node.fs.rmdirSync(node.path.dirname(path));
   } catch (error) {
     // Somebody put a file there, or was faster: neither is ours to repair.
     if (!["ENOENT", "ENOTEMPTY"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;

@@ -1,8 +1,7 @@
 // Every error of this library that is not a plain TypeError: one class, one table of codes. The
 // beginning of each text is what zeromq.js programs match on; what to do about it follows.
 
-import { constants } from "node:os";
-import { dirname } from "node:path";
+import { errnoName, node } from "./node.ts";
 
 /** Linux error numbers, and those libzmq defines itself (`ZMQ_HAUSNUMERO` and up). */
 const numbers = {
@@ -213,6 +212,15 @@ export function errnoError(errno: number, detail: ErrorDetail = {}): ZmqError {
   return new ZmqError(message, name, positive, detail);
 }
 
+/** What a connect failed with. */
+export function connectError(errno: number, endpoint: string): ZmqError {
+  const error = errnoError(errno, { endpoint });
+  if (error.code !== "EADDRINUSE") return error;
+  // No address is looked at yet.
+  const advice = "Another connection of this socket has it: disconnect that one, or choose another.";
+  return zmqError("EADDRINUSE", { endpoint, text: "Routing id already in use", advice });
+}
+
 const codes = new Map<number, ErrorCode>(
   Object.entries(numbers).map(([code, number]) => [number, code as ErrorCode]),
 );
@@ -225,12 +233,11 @@ export function codeOf(errno: number): ErrorCode | undefined {
 function missingDirectory(code: ErrorCode, endpoint = ""): string | undefined {
   const path = /^ipc:\/\/([^@*].*)$/s.exec(endpoint)?.[1];
   if (code !== "ENOENT" || path === undefined) return undefined;
-  return `The directory ${dirname(path)} does not exist: create it first.`;
+  return `The directory ${node.path.dirname(path)} does not exist: create it first.`;
 }
 
 function systemName(errno: number): string {
-  const known = Object.entries(constants.errno).find(([, number]) => number === errno);
-  return known?.[0] ?? `E${errno}`;
+  return errnoName(errno) ?? `E${errno}`;
 }
 
 /** EBUSY in the words of zeromq.js for what the socket is doing. */

@@ -22,8 +22,9 @@ export interface SocketOptions {
    */
   linger?: number;
   /**
-   * Milliseconds until a lost connection is tried again, plus a random share of them; -1 never.
-   * Default 100. Now. ZMQ_RECONNECT_IVL
+   * Milliseconds until a lost connection is tried again: each pause is random, between half of them
+   * and twice as many, so that clients do not come back all at once; -1 never. Default 100. Now.
+   * ZMQ_RECONNECT_IVL
    */
   reconnectInterval?: number;
   /**
@@ -39,6 +40,12 @@ export interface SocketOptions {
   reconnectStop?: readonly ("connectionRefused" | "handshakeFailed" | "afterDisconnect")[];
   /** Connections that wait to be accepted. Default 100. Next. ZMQ_BACKLOG, listen(2) */
   backlog?: number;
+  /**
+   * Connections that one listener has at a time; others wait in the backlog until one ends; 0 no limit.
+   * When they are so many, an accept:error event tells (reason too_many_connections). Default 65,536.
+   * Next. Not in libzmq
+   */
+  connectionsMax?: number;
   /** Milliseconds for connect(2); 0 the kernel's limit. Default 0. Next. ZMQ_CONNECT_TIMEOUT */
   connectTimeout?: number;
   /** 1 on, 0 off, -1 as the kernel is set. Default -1. Next. ZMQ_TCP_KEEPALIVE, SO_KEEPALIVE */
@@ -123,6 +130,12 @@ export interface SendingOptions {
   /** Messages queued per peer until send has to wait; 0 no limit. Default 1000. Now. ZMQ_SNDHWM */
   sendHighWaterMark?: number;
   /**
+   * Bytes queued per peer until send has to wait, framing included, whatever the number of messages; 0
+   * no limit. A message that is larger still goes when nothing else is queued. Default 0. Now. Not in
+   * libzmq.
+   */
+  sendHighWaterMarkBytes?: number;
+  /**
    * Milliseconds a send waits for room before EAGAIN; 0 not at all, -1 for ever. Default -1. Now.
    * ZMQ_SNDTIMEO
    */
@@ -135,6 +148,12 @@ export interface ReceivingOptions {
   receiveBufferSize?: number;
   /** Messages queued per peer until it has to wait; 0 no limit. Default 1000. Now. ZMQ_RCVHWM */
   receiveHighWaterMark?: number;
+  /**
+   * Bytes queued per peer until it has to wait, framing included, whatever the number of messages; 0
+   * no limit. A message that is larger still comes when nothing else is queued. Default 0. Now. Not
+   * in libzmq.
+   */
+  receiveHighWaterMarkBytes?: number;
   /**
    * Milliseconds a receive waits before EAGAIN; 0 not at all, -1 for ever. Default -1. Now.
    * ZMQ_RCVTIMEO
@@ -183,6 +202,22 @@ export interface ProtocolOptions {
   /** Milliseconds for a handshake; 0 no limit. Default 30,000. Next. ZMQ_HANDSHAKE_IVL */
   handshakeInterval?: number;
   /**
+   * Accepted connections whose handshake is not done; when there are more, the oldest that is silent
+   * ends (reason too_many_handshakes), so that strangers that say nothing keep nobody out; 0 no limit.
+   * Default 1000. Now. Not in libzmq
+   */
+  handshakesMax?: number;
+  /**
+   * Parts of a received message; a peer that sends more is cut off (reason message_too_many_parts); 0 no
+   * limit. Default 65,536. Next. Not in libzmq
+   */
+  messagePartsMax?: number;
+  /**
+   * Bytes of a received message in all its parts; a peer that sends more is cut off (reason
+   * message_too_large); 0 no limit. Default 2,147,483,647. Next. Not in libzmq
+   */
+  messageBytesMax?: number;
+  /**
    * Bytes of a received part; a peer that sends more is cut off; -1 no limit. Default -1. Next.
    * ZMQ_MAXMSGSIZE
    */
@@ -212,8 +247,20 @@ export interface ProbeOptions {
   probeRouter?: boolean;
 }
 
+/** Option of sockets that do not wait for a peer that is slow. */
+export interface OverflowOptions {
+  /**
+   * What gives way when a peer's queue is full: "dropNewest" the message that is sent, "dropOldest"
+   * the oldest ones of which nothing has gone yet, "disconnect" the peer, whose connection ends with
+   * the reason `slow_peer` and what was queued for it. All of it is counted. Without effect with
+   * `noDrop` or `mandatory`, which wait. Default dropNewest. Now. Not in libzmq, which drops the
+   * newest.
+   */
+  sendHighWaterMarkPolicy?: "dropNewest" | "dropOldest" | "disconnect";
+}
+
 /** Options of sockets that publish. */
-export interface PublishingOptions {
+export interface PublishingOptions extends OverflowOptions {
   /**
    * Make send wait, for `sendTimeout`, when a subscriber has no room, instead of dropping the message
    * for that one: the slowest sets the pace of all. Default false. Now. ZMQ_XPUB_NODROP

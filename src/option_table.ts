@@ -80,6 +80,7 @@ const newest = [
   "Publisher", "Subscriber", "Dealer", "Pull", "Push", "Gather", "Scatter",
 ] as const;
 const publishing = ["Publisher", "XPublisher", "Radio"] as const;
+const dropping = [...publishing, "Router"] as const;
 const greeting = ["Dealer", "Router", "Server", "Client", "Peer"] as const;
 const parting = ["Router", "Server", "Peer"] as const;
 const redialling = ["Dealer", "Client", "Peer"] as const;
@@ -98,12 +99,16 @@ export const optionTable: { readonly [Name in OptionName]: Readonly<Spec<AllOpti
   permanentFailure:
     row(choice("fail", "keep", "retry"), "fail", null, zmtp, now, "permanent_failure"),
   backlog: row(range(0), 100, "BACKLOG", all, next, "backlog"),
+  connectionsMax: row(range(0), 65_536, null, all, next, "connections_max"),
+  handshakesMax: row(range(0), 1000, null, zmtp, now, "handshakes_max"),
   handshakeInterval: row(ms(0), 30_000, "HANDSHAKE_IVL", zmtp, next, "handshake_interval_ms"),
   heartbeatInterval: row(ms(0), 0, "HEARTBEAT_IVL", zmtp, next, "heartbeat_interval_ms"),
   heartbeatTimeout: row(ms(-1), -1, "HEARTBEAT_TIMEOUT", zmtp, now, "heartbeat_timeout_ms"),
   heartbeatTimeToLive:
     row(range(0, 6_553_599, "ms"), 0, "HEARTBEAT_TTL", zmtp, now, "heartbeat_ttl_ms"),
   connectTimeout: row(ms(0), 0, "CONNECT_TIMEOUT", all, next, "connect_timeout_ms"),
+  messagePartsMax: row(range(0), 65_536, null, zmtp, next, "message_parts_max"),
+  messageBytesMax: row(range(0, int, "bytes"), int, null, zmtp, next, "whole_message_bytes_max"),
   maxMessageSize: row(bytes, -1, "MAXMSGSIZE", zmtp, next, "message_bytes_max"),
   tcpKeepalive: row(range(-1, 1), -1, "TCP_KEEPALIVE", all, next, "tcp_keepalive"),
   tcpKeepaliveCount:
@@ -126,9 +131,17 @@ export const optionTable: { readonly [Name in OptionName]: Readonly<Spec<AllOpti
   concurrency: row(choice("error", "queue"), "error", null, all, now, null),
   sendBufferSize: row(bytes, -1, "SNDBUF", sending, next, "send_buffer_bytes"),
   sendHighWaterMark: row(messages, 1000, "SNDHWM", sending, now, "send_high_water_mark"),
+  sendHighWaterMarkBytes:
+    row(range(0, int, "bytes"), 0, null, sending, now, "send_high_water_mark_bytes"),
+  sendHighWaterMarkPolicy: row(
+    choice("dropNewest", "dropOldest", "disconnect"), "dropNewest", null, dropping, now,
+    "send_high_water_mark_policy",
+  ),
   sendTimeout: row(ms(-1), -1, "SNDTIMEO", sending, now, null),
   receiveBufferSize: row(bytes, -1, "RCVBUF", receiving, next, "receive_buffer_bytes"),
   receiveHighWaterMark: row(messages, 1000, "RCVHWM", receiving, now, "receive_high_water_mark"),
+  receiveHighWaterMarkBytes:
+    row(range(0, int, "bytes"), 0, null, receiving, now, "receive_high_water_mark_bytes"),
   receiveTimeout: row(ms(-1), -1, "RCVTIMEO", receiving, now, null),
   detached: row(bool, false, null, receiving, now, null),
   metadata: row(properties, null, "METADATA", zmtp, next, "metadata"),

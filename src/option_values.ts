@@ -55,7 +55,7 @@ export class OptionValues {
 
   #setNumber(name: string, value: number): void {
     this.#shared.setInt32(SharedRecord.options.offset + fieldOf(name).offset, value, true);
-    if (this.#left || !name.endsWith("_high_water_mark")) return;
+    if (this.#left || !name.includes("_high_water_mark")) return;
     this.#context.native.socket_limits_changed(this.#handle);
     // Connections that were paused may be read again, and senders go on.
     this.#context.wakeIfReady();
@@ -85,6 +85,7 @@ function fieldOf(name: string): Field {
 
 /** What the caller changes afterwards is no option that was set. */
 function copyOf(value: unknown): unknown {
+  if (typeof value === "number") return value + 0; // no -0
   if (value instanceof Uint8Array) return Buffer.from(value);
   if (Array.isArray(value)) return Object.freeze([...(value as unknown[])]);
   return typeof value === "object" && value !== null ? Object.freeze({ ...value }) : value;

@@ -6,6 +6,7 @@ import type {
   HelloOptions,
   HiccupOptions,
   MatchingOptions,
+  OverflowOptions,
   ProbeOptions,
   ProtocolOptions,
   PublishingOptions,
@@ -130,6 +131,7 @@ export interface RouterOptions
     ReceivingOptions,
     RoutingIdOptions,
     ProbeOptions,
+    OverflowOptions,
     HelloOptions,
     GoodbyeOptions {
   /**

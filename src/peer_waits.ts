@@ -2,6 +2,7 @@
 // queues, and each for something of its own.
 
 import type { NativeContext } from "./context.ts";
+import { ZmqError } from "./errors.ts";
 import {
   checkWait,
   closedWhileWaiting,
@@ -17,6 +18,7 @@ export class PeerWaits {
   readonly #interest: number;
   readonly #waits = new Set<Wait<true>>();
   readonly #check: () => void;
+  #closed = false;
 
   /** `check` throws when the native socket is not to be asked any more. */
   constructor(context: NativeContext, socket: number, interest: number, check: () => void) {
@@ -43,6 +45,17 @@ export class PeerWaits {
     await wait.promise;
   }
 
+  /** As `until`; false: not in time. */
+  async inTime(come: () => boolean, options: WaitOptions): Promise<boolean> {
+    try {
+      await this.until(come, options);
+      return true;
+    } catch (error) {
+      if (error instanceof ZmqError && error.code === "EAGAIN" && !this.#closed) return false;
+      throw error;
+    }
+  }
+
   readonly #onEnd = (wait: Wait<true>): void => {
     this.#waits.delete(wait);
     this.#context.unref();
@@ -67,6 +80,7 @@ export class PeerWaits {
   }
 
   close(): void {
+    this.#closed = true;
     for (const wait of [...this.#waits]) wait.reject(closedWhileWaiting());
   }
 }

@@ -2,11 +2,12 @@
 
 import { nativeContext, type RunningProxy } from "./context.ts";
 import { errnoError, zmqError } from "./errors.ts";
-import { ProxyCommand } from "./ffi/abi.generated.ts";
+import { ContextRecord, ProxyCommand } from "./ffi/abi.generated.ts";
 import { type ProxyCounters, readProxyStatistics, readResult } from "./ffi/records.ts";
 import { coreOf, type Socket } from "./socket.ts";
 import type { SocketTypeName } from "./options.ts";
 import type { SocketCore } from "./socket_core.ts";
+import { copyRecord } from "./socket_stats.ts";
 
 export type { ProxyCounters } from "./ffi/records.ts";
 
@@ -26,9 +27,6 @@ const joinable: readonly SocketTypeName[] = [
 
 /** Sockets that take a copy of every message. */
 const capturing: readonly SocketTypeName[] = ["Dealer", "Pair", "Publisher", "Push", "XPublisher"];
-
-/** MiB of messages that the proxy's thread may hold. */
-const MEMORY_MIB = 4096;
 
 /**
  * Moves messages between two sockets, both ways: Router and Dealer, XSubscriber and XPublisher, Pull
@@ -97,11 +95,11 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
     for (const core of cores) core.check();
     const context = nativeContext();
     const { native } = context;
-    let status = native.proxy_create(MEMORY_MIB);
+    let status = native.proxy_create(Math.ceil(context.stats().memory_limit_bytes / 2 ** 20));
     if (status < 0) throw errnoError(status);
     this.#number = readResult(context.record);
     this.#ended = Promise.withResolvers();
-    for (const core of cores) core.surrender();
+    for (const core of cores) core.surrender((shared) => this.#count(core, shared));
     const [front, back] = [this.frontEnd[coreOf], this.backEnd[coreOf]];
     const capture = this.capture?.[coreOf].handle ?? 0;
     context.addProxy(this.#watched);
@@ -113,6 +111,15 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
     // Other sockets may have got something meanwhile.
     context.turnSoon();
     return this.#ended.promise;
+  }
+
+  /** Counters that the thread adds to. */
+  #count(core: SocketCore, shared: DataView): void {
+    const sockets = [this.frontEnd, this.backEnd, this.capture];
+    const index = sockets.findIndex((socket) => socket?.[coreOf] === core);
+    const { native, record } = nativeContext();
+    if (native.proxy_socket(this.#number, index) !== 1) return;
+    copyRecord(record, ContextRecord.socket.offset, shared);
   }
 
   #cores(): Set<SocketCore> {
@@ -151,6 +158,8 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
   #end(): void {
     const context = nativeContext();
     this.#last = this.statistics();
+    // Reads the last numbers.
+    for (const core of this.#cores()) core.stats();
     context.native.proxy_destroy(this.#number);
     this.#number = 0;
     context.removeProxy(this.#watched);

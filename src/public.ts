@@ -2,7 +2,14 @@
 // by name, and as the properties of a default.
 
 export { type ErrorCode, ZmqError } from "./errors.ts";
-export { type Event, type EventType, Observer } from "./observer.ts";
+export type {
+  Event,
+  EventOfType,
+  EventReason,
+  EventType,
+  ProtocolErrorCode,
+} from "./events.ts";
+export { Observer } from "./observer.ts";
 export type { SocketOptions } from "./option_groups.ts";
 export type {
   DealerOptions,
@@ -22,7 +29,14 @@ export { Proxy, type ProxyCounters, type ProxyStatistics } from "./proxy.ts";
 export type { BatchOptions, Message } from "./receive_queue.ts";
 export type { MessageLike, Sendable } from "./send_queue.ts";
 export { type ConnectOptions, type PeerStats, Socket, type SocketStats } from "./socket.ts";
-export { type Backend, Context, type ContextOptions, context } from "./socket_context.ts";
+export {
+  type Backend,
+  Context,
+  type ContextOptions,
+  type ContextStats,
+  context,
+  type ThreadStats,
+} from "./socket_context.ts";
 export type { PeerInfo } from "./sockets/addressed.ts";
 export { Dealer } from "./sockets/dealer.ts";
 export { Pair } from "./sockets/pair.ts";

@@ -166,7 +166,7 @@ export class ReceiveQueue {
   }
 
   #endBorrow(): void {
-    while (this.#borrowedLent.length > 0) this.#context.recycle(this.#borrowedLent.pop()!);
+    while (this.#borrowedLent.length > 0) this.#context.recycled.put(this.#borrowedLent.pop()!);
     if (this.#borrowed === undefined) return;
     const chunk = this.#borrowed;
     this.#borrowed = undefined;

@@ -1,9 +1,10 @@
 // How a connection is made: straight or through a proxy, from any address or a given one.
 
-import { isIPv4, isIPv6 } from "node:net";
 import {
   type AddressOptions,
   type Endpoint,
+  isIPv4,
+  isIPv6,
   literalAddress,
   type NetworkAddress,
   resolveAddresses,
@@ -43,6 +44,8 @@ export interface Ends {
   /** The local end; undefined: any. */
   source: NetworkAddress | undefined;
 }
+
+export const nowhere: Ends = { addresses: [], source: undefined };
 
 /**
  * The way to an endpoint. Throws what {@link literalAddress} throws, ENODEV for a source that is

@@ -1,6 +1,5 @@
 // What every socket offers its user: bind and connect, options, events, references, disposal.
 
-import { inspect } from "node:util";
 import {
   bindAddresses,
   bindAddressNow,
@@ -10,6 +9,7 @@ import {
   parseEndpoint,
 } from "./endpoint.ts";
 import { zmqError } from "./errors.ts";
+import { inspectCustom } from "./node.ts";
 import { Observer } from "./observer.ts";
 import { validateOption, validateOptions } from "./option_check.ts";
 import { optionNames } from "./option_table.ts";
@@ -79,7 +79,7 @@ export abstract class Socket {
   }
 
   /**
-   * What happens to the socket's connections, recorded from the first use of this property on; see
+   * What happens to the socket's connections, recorded while somebody listens; see
    * {@link Observer}. Of a closed socket there are none. Errors (thrown): ENOMEM, EBUSY (a proxy has
    * the socket). Source: zmq_socket_monitor(3).
    *
@@ -111,6 +111,16 @@ export abstract class Socket {
     const core = this[coreOf];
     core.check();
     checkWait(options);
+    try {
+      await this.#bind(address, options);
+    } catch (error) {
+      core.observer?.bindFailed(address, error);
+      throw error;
+    }
+  }
+
+  async #bind(address: string, options?: WaitOptions): Promise<void> {
+    const core = this[coreOf];
     const endpoint = parseEndpoint(address, "bind");
     if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
@@ -137,7 +147,8 @@ export abstract class Socket {
   }
 
   /**
-   * Like `bind`, at once. Errors (thrown): as `bind`; EINVAL for a host name, which cannot be looked
+   * Like `bind`, at once; only an address in use is tried again for 40 ms, in which the event loop
+   * stands still. Errors (thrown): as `bind`; EINVAL for a host name, which cannot be looked
    * up that way. Source: zmq_bind(3).
    *
    * ```ts
@@ -147,6 +158,16 @@ export abstract class Socket {
   bindSync(address: string): void {
     const core = this[coreOf];
     core.check();
+    try {
+      this.#bindNow(address);
+    } catch (error) {
+      core.observer?.bindFailed(address, error);
+      throw error;
+    }
+  }
+
+  #bindNow(address: string): void {
+    const core = this[coreOf];
     const endpoint = parseEndpoint(address, "bind");
     if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
@@ -155,6 +176,10 @@ export abstract class Socket {
         endpoint: address,
         advice: "A host name has to be looked up: use `await bind()`, or an address.",
       });
+    }
+    for (let attempt = 1; attempt < BIND_ATTEMPTS; attempt += 1) {
+      if (core.tryBind(endpoint, known)) return;
+      Bun.sleepSync(BIND_PAUSE_MS);
     }
     core.bindTo(endpoint, [known]);
   }
@@ -246,15 +271,23 @@ export abstract class Socket {
 
   /**
    * Closes the socket. Waiting calls reject with EAGAIN, iterators end, queued messages have
-   * `linger` milliseconds (default 30,000) to leave, also at the end of the process. While a bind is
+   * `linger` milliseconds (default 30,000) to leave; the process stays alive for them. While a bind is
    * under way it waits for it. Calling it twice is fine; it never throws. Source: zmq_close(3).
+   *
+   * Whoever wants to know awaits it: it resolves when that time is over or nothing is left, to the
+   * number of messages that have not been handed to the kernel, or inside the process to the peer,
+   * since it was called. 0: none was lost on this side; what peers do with theirs is their own affair.
+   * A message for several peers counts once for each. It never rejects. When a proxy closes the
+   * socket the number is 0, whatever was lost.
    *
    * ```ts
    * push.close();
+   * const undelivered = await push.close();
    * ```
    */
-  close(): void {
+  close(): PromiseLike<number> {
     this[coreOf].close();
+    return this[coreOf].ended.promise;
   }
 
   /** `close()` at the end of a block: `using push = new Push();`. */
@@ -296,7 +329,8 @@ export abstract class Socket {
   }
 
   /**
-   * Counters: messages, drops by cause, connections. After `close()` the last ones. Not in libzmq.
+   * Counters: messages, bytes, drops by cause, connections. Read from memory, without a call. After
+   * `close()` they go on while something lingers. Not in libzmq.
    *
    * ```ts
    * console.log(push.stats().messagesSent);
@@ -326,7 +360,7 @@ export abstract class Socket {
   }
 
   /** @internal Type, endpoints and state, nothing secret. */
-  [inspect.custom](_depth: number, options: object): string {
+  [inspectCustom](_depth: number, options: object, inspect = Bun.inspect): string {
     const core = this[coreOf];
     const state = {
       closed: core.closed,
@@ -342,8 +376,9 @@ const BIND_ATTEMPTS = 5;
 const BIND_PAUSE_MS = 10;
 
 /**
- * A process that was killed holds its ports 6 to 12 ms longer, until the kernel has ended its ring:
- * a supervisor that restarts it at once must not fail for that.
+ * A process that was killed, or made way for another by exec as under `bun --watch`, holds its ports
+ * 6 to 12 ms longer, until the kernel has ended its ring: who starts it again at once must not fail
+ * for that.
  */
 async function bindAgain(core: SocketCore, endpoint: Endpoint, address: NetworkAddress) {
   for (let attempt = 1; attempt < BIND_ATTEMPTS; attempt += 1) {

@@ -5,13 +5,14 @@ import { type Dispatch, nativeContext, type NativeContext } from "./context.ts";
 import {
   addressKey,
   type Endpoint,
+  freshPathOf,
   type InprocEndpoint,
   type NetworkAddress,
   parseEndpoint,
   removeFreshPath,
   sameAddress,
 } from "./endpoint.ts";
-import { busyError, errnoError, ZmqError, zmqError } from "./errors.ts";
+import { busyError, connectError, errnoError, ZmqError, zmqError } from "./errors.ts";
 import {
   ADDRESSES_MAX,
   INTEREST_DRAINED,
@@ -20,21 +21,21 @@ import {
   INTEREST_SUBSCRIBED,
   INTEREST_WRITABLE,
   SharedRecord,
-  SocketRecord,
   Status,
 } from "./ffi/abi.generated.ts";
 import { load } from "./ffi/native.ts";
-import { readResult, readText, writeRoutingId } from "./ffi/records.ts";
+import { eventsWaiting, readResult, readText, writeRoutingId } from "./ffi/records.ts";
+import { ledger } from "./ledger.ts";
 import type { Observer } from "./observer.ts";
 import { type ValidOption, validateOption, validateRoutingId } from "./option_check.ts";
 import { OptionValues, warnIfLate } from "./option_values.ts";
 import type { AllOptions, SocketTypeName } from "./options.ts";
 import { PeerWaits } from "./peer_waits.ts";
 import type { ReceiveQueue } from "./receive_queue.ts";
-import { type Ends, endsNow, lookUpEnds, type Route, routeTo } from "./route.ts";
+import { type Ends, endsNow, lookUpEnds, nowhere, type Route, routeTo } from "./route.ts";
 import type { SendQueue } from "./send_queue.ts";
 import { type Context, enter, leave, socketDefaults } from "./socket_context.ts";
-import { listPeers, type PeerStats, readStats, type SocketStats } from "./socket_stats.ts";
+import { copyRecord, listPeers, type PeerStats, readStats, type SocketStats } from "./socket_stats.ts";
 import { typeNumbers } from "./type_numbers.ts";
 import { timeoutError, type WaitOptions } from "./wait.ts";
 
@@ -42,13 +43,6 @@ import { timeoutError, type WaitOptions } from "./wait.ts";
 export interface ConnectOptions {
   /** The name of the peer here; null for none. */
   routingId?: string | Uint8Array | null;
-}
-
-function connectError(status: number, endpoint: string): Error {
-  if (status !== Status.EADDRINUSE) return errnoError(status, { endpoint });
-  // No address is looked at yet.
-  const advice = "Another connection of this socket has it: disconnect that one, or choose another.";
-  return zmqError("EADDRINUSE", { endpoint, text: "Routing id already in use", advice });
 }
 
 interface Bound {
@@ -66,10 +60,6 @@ interface Connected {
   route: Route | undefined;
   session: number;
 }
-
-const EVENTS_WAITING = SharedRecord.record.offset + SocketRecord.events_waiting.offset;
-
-const nowhere: Ends = { addresses: [], source: undefined };
 
 /** As libzmq: a second connect to one peer would have it served twice as often, or twice. */
 const connectsOnce = new Set<string>(["Request", "Dealer", "Publisher", "Subscriber"]);
@@ -104,10 +94,14 @@ export class SocketCore {
   blocked = false;
   proxied = false;
   lastEndpoint: string | undefined;
+  /** How many messages were lost with it, once it has ended. */
+  readonly ended = Promise.withResolvers<number>();
   /** What `close` does, when it has to wait for a bind. */
   closePending = false;
   /** `ref()` was called. */
   #held = false;
+  /** Brings `shared` up to date while it is a copy: the socket lingers, or a proxy has it. */
+  #refresh: (() => void) | undefined;
 
   constructor(typeName: SocketTypeName, owner: Context) {
     this.typeName = typeName;
@@ -137,6 +131,7 @@ export class SocketCore {
       close: () => this.#end(),
     };
     this.context.add(this.handle, this.dispatch);
+    ledger.open(this);
   }
 
   #onReady(interest: number): void {
@@ -247,6 +242,7 @@ export class SocketCore {
       path: freshPathOf(endpoint, address),
     });
     this.lastEndpoint = boundText;
+    this.observer?.noticed();
   }
 
   /** The endpoint as it was given or as it was bound; a wildcard is no name for either. */
@@ -265,6 +261,7 @@ export class SocketCore {
     const bound = this.#boundTo(text)[0];
     if (bound === undefined) throw zmqError("ENOENT", { endpoint: text, text: "No such endpoint" });
     this.bound.splice(this.bound.indexOf(bound), 1);
+    this.observer?.leaving(bound.listener, bound.boundText);
     this.context.native.socket_unbind(this.handle, bound.listener, this.values.linger);
     if (bound.path !== undefined) removeFreshPath(bound.path);
     this.connections.look();
@@ -337,7 +334,7 @@ export class SocketCore {
   /** Whoever connects anew himself must not fill the memory; what is untold needs its endpoint. */
   #forgetEnded(): void {
     if (this.values.reconnectInterval >= 0) return;
-    if (this.shared.getUint32(EVENTS_WAITING, true) > 0) return;
+    if (eventsWaiting(this.shared) > 0) return;
     for (let i = this.connected.length - 1; i >= 0; i -= 1) {
       if (this.#hasEnded(this.connected[i]!)) this.connected.splice(i, 1);
     }
@@ -348,6 +345,7 @@ export class SocketCore {
     if (found.length === 0) throw zmqError("ENOENT", { endpoint: text, text: "No such endpoint" });
     for (const connected of found) {
       this.connected.splice(this.connected.indexOf(connected), 1);
+      this.observer?.leaving(connected.session, connected.endpoint.text);
       this.context.native.socket_disconnect(this.handle, connected.session, this.values.linger);
     }
     this.connections.look();
@@ -401,6 +399,7 @@ export class SocketCore {
   }
 
   stats(): SocketStats {
+    this.#refresh?.();
     return readStats(this.shared);
   }
 
@@ -416,14 +415,8 @@ export class SocketCore {
     const unsent = () => this.context.native.socket_unsent(this.handle);
     this.context.flush();
     const timeout = options?.timeout ?? this.values.linger;
-    try {
-      await this.#drains.until(() => unsent() <= 0, { ...options, timeout });
-      return 0;
-    } catch (error) {
-      const late = error instanceof ZmqError && error.code === "EAGAIN" && !this.closed;
-      if (late) return unsent();
-      throw error;
-    }
+    const done = await this.#drains.inTime(() => unsent() <= 0, { ...options, timeout });
+    return done ? 0 : unsent();
   }
 
   /** Keeps the process alive, until `release` or the end of the socket. */
@@ -446,8 +439,10 @@ export class SocketCore {
       return;
     }
     this.closed = true;
+    const { context, handle, shared } = this;
     this.#leaveNative();
-    this.context.native.socket_close(this.handle, this.values.linger);
+    this.#refresh = () => copyRecord(shared, SharedRecord.record.offset, this.shared);
+    this.ended.resolve(context.closing.close(handle, this.values.linger, () => this.#settle()));
     this.#closed();
   }
 
@@ -479,22 +474,26 @@ export class SocketCore {
   }
 
   /** Gives the native socket up to a proxy; waiting calls reject, others get EBUSY from now on. */
-  surrender(): void {
+  surrender(refresh: (shared: DataView) => void): void {
     this.blocked = true;
     this.proxied = true;
     this.#leaveNative();
+    this.#refresh = () => refresh(this.shared);
   }
 
   /** The proxy has closed it. */
   surrendered(): void {
     this.closed = true;
     this.blocked = false;
+    this.#settle();
+    this.ended.resolve(0);
     this.#closed();
   }
-}
 
-/** The path that `ipc://*` was given, which is ours to remove. */
-function freshPathOf(endpoint: Endpoint, address: NetworkAddress | undefined): string | undefined {
-  if (endpoint.transport !== "ipc" || endpoint.form !== "wildcard") return undefined;
-  return address && Buffer.from(address.data).toString();
+  /** Counts no more. */
+  #settle(): void {
+    this.#refresh?.();
+    this.#refresh = undefined;
+    ledger.settle(this);
+  }
 }

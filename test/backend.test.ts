@@ -46,7 +46,7 @@ const cases: Case[] = [
 ];
 
 describe.each(cases)("where %s", (_, flags, name, wake, reason) => {
-  test("messages go every way, nothing is left behind, and idle sockets sleep", async () => {
+  test.concurrent("messages go every way, nothing is left behind, and idle sockets sleep", async () => {
     const { stdout, stderr, exitCode } = await restricted(flags, [everyWay]);
     expect({ stderr, exitCode }).toEqual({ stderr: "", exitCode: 0 });
     const { backend, leaked, idle }: Found = JSON.parse(stdout);

@@ -1,19 +1,20 @@
 // Gates that are counted, not timed: memory and system calls per message, wake-ups per send.
 
 import { describe, expect, test } from "bun:test";
-import { type ContextStats, nativeContext } from "../src/context.ts";
+import { nativeContext } from "../src/context.ts";
 import { Pull, Push, Reply, Request } from "../src/index.ts";
+import type { NativeStats } from "../src/thread_stats.ts";
 import { lines, start } from "./support/process.ts";
 import { bound, pipeline, type Transport } from "./support/sockets.ts";
 
 const context = new URL("../src/context.ts", import.meta.url).pathname;
 
 /** What `work` adds to the counters. */
-async function counted(work: () => Promise<void>): Promise<ContextStats> {
+async function counted(work: () => Promise<void>): Promise<NativeStats> {
   const before = nativeContext().stats();
   await work();
   const after = nativeContext().stats();
-  for (const key of Object.keys(after) as (keyof ContextStats)[]) after[key] -= before[key];
+  for (const key of Object.keys(after) as (keyof NativeStats)[]) after[key] -= before[key];
   return after;
 }
 

@@ -27,9 +27,17 @@ function open(type: number = SocketType.push): number {
   return readResult(record);
 }
 
+/** What JavaScript does: it reads what the socket's record says, and forgets it. */
+function close(socket: number): number {
+  const status = native.socket_close(socket, 0);
+  native.socket_forget(socket);
+  return status;
+}
+
 /** Every call that takes a socket, and what it says when there is no such socket. */
 const calls: [string, (socket: number) => number, number][] = [
   ["socket_close", (socket) => native.socket_close(socket, 0), Status.EBADF],
+  ["socket_queues", (socket) => native.socket_queues(socket), Status.EBADF],
   ["socket_bind", (socket) => native.socket_bind(socket), Status.EBADF],
   ["socket_unbind", (socket) => native.socket_unbind(socket, 1, 0), Status.ENOENT],
   ["socket_connect", (socket) => native.socket_connect(socket, 1), Status.EBADF],
@@ -63,16 +71,16 @@ describe.each(calls)("%s", (name, call, expected) => {
     for (let bit = 0; bit < 32; bit += 1) {
       refused(name, call((handle ^ (1 << bit)) >>> 0), expected);
     }
-    expect(native.socket_close(handle, 0)).toBe(Status.OK);
+    expect(close(handle)).toBe(Status.OK);
   });
 
   test("refuses a closed socket, also when its place was taken by another", () => {
     const closed = open();
-    native.socket_close(closed, 0);
+    close(closed);
     refused(name, call(closed), expected);
     const next = open();
     refused(name, call(closed), expected);
-    expect(native.socket_close(next, 0)).toBe(Status.OK);
+    expect(close(next)).toBe(Status.OK);
   });
 
   test("refuses a closed socket that still sends for its linger time", async () => {
@@ -97,7 +105,7 @@ describe("a handle of an endpoint", () => {
       expect(native.endpoint_resolved(endpoint, 0)).toBe(Status.ENOENT);
       expect(native.buffer_lend(endpoint, new Uint8Array(8), 8, 1)).toBe(Status.ENOENT);
     }
-    native.socket_close(socket, 0);
+    close(socket);
   });
 
   test("of another socket is refused, and that socket keeps it", async () => {
@@ -109,7 +117,7 @@ describe("a handle of an endpoint", () => {
     const other = open();
     expect(native.socket_unbind(other, listener, 0)).toBe(Status.ENOENT);
     expect(native.socket_disconnect(other, session, 0)).toBe(Status.ENOENT);
-    native.socket_close(other, 0);
+    close(other);
     // A session is no listener, and the other way round.
     expect(native.socket_unbind(line.push[coreOf].handle, session, 0)).toBe(Status.ENOENT);
     expect(native.socket_disconnect(line.pull[coreOf].handle, listener, 0)).toBe(Status.ENOENT);
@@ -155,7 +163,7 @@ describe("arguments that are wrong", () => {
     const socket = open();
     expect(native.send(socket, null as unknown as Uint8Array, 10, 0)).toBe(Status.EINVAL);
     expect(native.copy(socket, 0, null, 10)).toBe(Status.EINVAL);
-    native.socket_close(socket, 0);
+    close(socket);
   });
 
   test("a part that is not there to be copied", async () => {
@@ -187,7 +195,7 @@ describe("arguments that are wrong", () => {
       expect(native.socket_connect(socket, 0)).toBeLessThan(0);
     }
     memory.fill(0, offset, offset + 124);
-    native.socket_close(socket, 0);
+    close(socket);
   });
 });
 
@@ -247,7 +255,19 @@ test("65,000 handles given and closed leave no socket behind and never repeat so
     recent.add(handle);
     if (recent.size > 4000) recent.clear();
     native.socket_close(handle, 0);
+    expect(native.socket_forget(handle)).toBe(Status.OK);
   }
   expect(context.stats().sockets).toBe(before);
   expect(load().native).toBe(native);
+});
+
+test("a socket is forgotten once, and only after it has ended: its counters would be read from freed memory", () => {
+  native.socket_open(SocketType.push);
+  const handle = readResult(record);
+  expect(native.socket_forget(handle)).toBe(Status.EBADF);
+  native.socket_close(handle, 0);
+  expect(native.socket_forget(handle)).toBe(Status.OK);
+  for (const wrong of [handle, 0, 0xffff_ffff]) {
+    expect(native.socket_forget(wrong)).toBe(Status.EBADF);
+  }
 });

@@ -130,7 +130,7 @@ describe("an idle socket in a process that something else keeps alive", () => {
       const pull = new Pull();
       ${sockets}
       Bun.gc(true);
-      await Bun.sleep(300);
+      await Bun.sleep(1500);
       const counts = () => {
         const threads = readdirSync("/proc/self/task").map((thread) => {
           const status = readFileSync("/proc/self/task/" + thread + "/status", "utf8");
@@ -332,18 +332,22 @@ test("timers go on while messages are always there", async () => {
   `;
   for (const [name, loop] of Object.entries(loops)) {
     const reader = start(`
+      import { readFileSync } from "node:fs";
       const pull = new Pull(); await pull.bind("ipc://*");
       console.log(pull.lastEndpoint);
       await pull.receive();
-      let worst = 0, fired = 0, previous = performance.now();
+      // Milliseconds that this thread has run: who else wants the processor is no matter.
+      const schedstat = "/proc/thread-self/schedstat";
+      const ran = () => Number(readFileSync(schedstat, "latin1").split(" ")[0]) / 1e6;
+      let worst = 0, fired = 0, previous = ran();
       setInterval(() => {
-        const now = performance.now();
+        const now = ran();
         worst = Math.max(worst, now - previous); previous = now; fired += 1;
       }, 5);
       let count = 0;
-      const until = performance.now() + 1000;
-      const done = () => { count += 1; return performance.now() > until; };
-      previous = performance.now();
+      const until = performance.now() + 5000;
+      const done = () => { count += 1; return fired === 100 || performance.now() > until; };
+      previous = ran();
       ${loop}
       console.log(JSON.stringify({ worst, fired, count }));
       process.exit(0);
@@ -354,8 +358,8 @@ test("timers go on while messages are always there", async () => {
     sender.kill("SIGKILL");
     await Promise.all([sender.exited, reader.exited]);
     expect({ name, count: count > 100 }).toEqual({ name, count: true });
-    // 5 ms of the timer, and what two busy processes on two cores do to each other.
-    expect({ name, late: worst > 40, fired: fired > 50 }).toEqual({ name, late: false, fired: true });
+    // 5 ms of the timer, and a turn's work.
+    expect({ name, late: worst > 40 && worst, fired }).toEqual({ name, late: false, fired: 100 });
   }
 }, 20_000);
 

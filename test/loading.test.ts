@@ -1,7 +1,7 @@
 // Finding and loading the shared library: one readable error for each way it can fail.
 
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findLibrary } from "../src/ffi/library.ts";
@@ -94,43 +94,59 @@ test("an override names another build, which is used", async () => {
   expect(result).toMatchObject({ stdout: "true\n", exitCode: 0 });
 });
 
-test("a program compiled to one file runs where there is nothing else", async () => {
-  const program = join(directory, "program.ts");
-  writeFileSync(
-    program,
-    `import { Pull, Push } from ${JSON.stringify(entry)};
-     await using pull = new Pull();
-     await pull.bind("tcp://127.0.0.1:*");
-     await using push = new Push();
-     push.connect(pull.lastEndpoint as string);
-     await push.send(["compiled", "program"]);
-     console.log(String(await pull.receive()));
-     const worker = new Worker(URL.createObjectURL(new Blob(["postMessage(1)"])));
-     await new Promise((resolve) => { worker.onmessage = resolve; });
-     worker.terminate();
-    `,
-  );
-  const empty = join(directory, "empty");
-  mkdirSync(empty);
-  const executable = join(empty, "program");
-  await Bun.$`${process.execPath} build --compile ${program} --outfile ${executable}`.quiet();
-  const child = Bun.spawn([executable], {
-    cwd: empty,
-    env: { PATH: "/usr/bin" },
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: 10_000,
-  });
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  expect({ stdout, stderr, exitCode: await child.exited }).toEqual({
-    stdout: "compiled,program\n",
-    stderr: "",
-    exitCode: 0,
-  });
-}, 30_000);
+const compiled = [[], ["--minify"], ["--minify", "--bytecode"]];
+
+test.each(compiled.map((flags) => [flags.join(" ") || "no more", flags] as const))(
+  "a program compiled to one file, with %s flags, runs where there is nothing else",
+  async (name, flags) => {
+    const program = join(directory, "program.ts");
+    writeFileSync(
+      program,
+      `import { Proxy, Pull, Push } from ${JSON.stringify(entry)};
+       async function main() {
+         await using pull = new Pull();
+         await pull.bind("tcp://127.0.0.1:*");
+         await using push = new Push();
+         push.connect(pull.lastEndpoint as string);
+         await push.send(["compiled", "program"]);
+         console.log(String(await pull.receive()));
+         const proxy = new Proxy(new Pull({ linger: 0 }), new Push({ linger: 0 }));
+         const running = proxy.run();
+         proxy.terminate();
+         await running;
+         const worker = new Worker(URL.createObjectURL(new Blob(["postMessage(1)"])));
+         await new Promise((resolve) => { worker.onmessage = resolve; });
+         worker.terminate();
+       }
+       void main();
+      `,
+    );
+    const empty = mkdtempSync(join(directory, "empty"));
+    const executable = join(empty, "program");
+    const build = [process.execPath, "build", "--compile", ...flags, program, "--outfile", executable];
+    await Bun.$`${build}`.quiet();
+    const child = Bun.spawn([executable], {
+      cwd: empty,
+      env: { PATH: "/usr/bin" },
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: 10_000,
+    });
+    const [stdout, stderr] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    expect({ name, stdout, stderr, exitCode: await child.exited }).toEqual({
+      name,
+      stdout: "compiled,program\n",
+      stderr: "",
+      exitCode: 0,
+    });
+    // A hundred megabytes.
+    rmSync(empty, { recursive: true });
+  },
+  30_000,
+);
 
 test("require() finds what import finds", async () => {
   const result = await run(`

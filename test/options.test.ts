@@ -87,7 +87,14 @@ describe("the table of options", () => {
     const ours = names.filter((name) => !new RegExp(`^ +${name}: `, "m").test(theirs));
     expect(ours.filter((name) => optionTable[name].zmq === null)).toEqual([
       "permanentFailure",
+      "connectionsMax",
+      "handshakesMax",
+      "messagePartsMax",
+      "messageBytesMax",
       "concurrency",
+      "sendHighWaterMarkBytes",
+      "sendHighWaterMarkPolicy",
+      "receiveHighWaterMarkBytes",
       "detached",
       "subscriptionsMax",
       "subscriptionBytesMax",

@@ -1,62 +1,19 @@
-// Everything that README.md and the examples in it say can be run is run, with the packed file
-// installed in an empty directory.
-//
-// The convention: `// prints: x` behind a console.log is what it prints; a comma separates what it
-// prints time after time. All of them together, in order, are the whole output of the snippet.
+// Everything that README.md, the documents in docs/ and the examples in them say can be run is run,
+// with the packed file installed in an empty directory. The convention: test/support/snippets.ts.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Installation, root } from "./support/package.ts";
+import { blocks, isolated, snippets, textOf } from "./support/snippets.ts";
 
-const text = readFileSync(join(root, "README.md"), "utf8");
 const scripts: Record<string, string> = JSON.parse(
   readFileSync(join(root, "package.json"), "utf8"),
 ).scripts;
 
-interface Snippet {
-  /** The heading it stands under. */
-  title: string;
-  file: string;
-  code: string;
-  prints: string[];
-}
-
-function blocks(language: string): { title: string; code: string }[] {
-  const found: { title: string; code: string }[] = [];
-  let title = "";
-  let code: string[] | undefined;
-  for (const line of text.split("\n")) {
-    if (code === undefined && line.startsWith("#")) title = line.replace(/^#+ /, "");
-    else if (line === `\`\`\`${language}`) code = [];
-    else if (line === "```" && code !== undefined) {
-      found.push({ title, code: `${code.join("\n")}\n` });
-      code = undefined;
-    } else code?.push(line);
-  }
-  return found;
-}
-
-/** Two runs on one machine must not meet: the port and the names are made their own. */
-function isolated(code: string, port: number): string {
-  return code
-    .replaceAll("tcp://127.0.0.1:5555", `tcp://127.0.0.1:${port}`)
-    .replaceAll("ipc://@", `ipc://@readme-${process.pid}-`);
-}
-
-function freePort(): number {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
-  const { port } = server;
-  server.stop();
-  return port;
-}
-
-const snippets: Snippet[] = blocks("ts").map(({ title, code }, index) => ({
-  title,
-  file: `snippet-${index + 1}.ts`,
-  code,
-  prints: [...code.matchAll(/\/\/ prints: (.*)$/gm)].flatMap((match) => match[1]!.split(", ")),
-}));
+/** Those with code that is shown to be copied. */
+const documents = ["README.md", "docs/observability.md"];
+const all = documents.flatMap((document) => snippets(document));
 
 /** What each command of the README is covered by. */
 const commands: Record<string, string> = {
@@ -67,16 +24,49 @@ const commands: Record<string, string> = {
   "npm run build": "script build",
 };
 
-describe("README.md", () => {
+describe("what the documents show", () => {
   let installation: Installation;
   beforeAll(async () => {
     installation = await Installation.create();
-    for (const { file, code } of snippets) await installation.write(file, isolated(code, freePort()));
+    for (const { file, code } of all) await installation.write(file, isolated(code));
   }, 300_000);
   afterAll(() => installation?.[Symbol.dispose]());
 
+  test("compiles under strict settings", async () => {
+    const { stdout, stderr } = await installation.compile(all.map(({ file }) => file));
+    expect(stdout + stderr).toBe("");
+  });
+
+  for (const { document, title, file, prints } of all) {
+    test(`${document}, "${title}" (${file}) ends by itself and prints what it says`, async () => {
+      expect(prints.length).toBeGreaterThan(0);
+      const { code, stdout, stderr } = await installation.run(file, 20);
+      expect({ stderr, code, printed: stdout.trimEnd().split("\n") }).toEqual({
+        stderr: "",
+        code: 0,
+        printed: prints,
+      });
+    });
+  }
+
+  test.each(documents)("in %s is of kinds that are tested", (document) => {
+    const kinds = [...textOf(document).matchAll(/^```(\w*)$/gm)].map((match) => match[1]);
+    expect(kinds.filter((kind) => kind !== "ts" && kind !== "sh" && kind !== "")).toEqual([]);
+  });
+
+  test.each(documents)("in %s: its links lead somewhere", async (document) => {
+    const links = [...textOf(document).matchAll(/\]\(([^)#][^)]*)\)/g)].map((match) => match[1]!);
+    for (const link of links.filter((link) => !link.startsWith("https:"))) {
+      const file = Bun.file(join(root, dirname(document), link));
+      expect((await file.exists()) ? link : `${link} is missing`).toBe(link);
+    }
+  });
+});
+
+describe("README.md", () => {
   test("has a snippet for each way of using a socket", () => {
-    expect(snippets.length).toBeGreaterThanOrEqual(7);
+    const own = snippets("README.md");
+    expect(own.length).toBeGreaterThanOrEqual(7);
     for (const use of [
       "new Push(",
       "new Pull(",
@@ -90,45 +80,16 @@ describe("README.md", () => {
       "borrow: true",
       "receiveSync(",
     ]) {
-      expect(snippets.some(({ code }) => code.includes(use)) ? use : `${use} is missing`).toBe(use);
+      expect(own.some(({ code }) => code.includes(use)) ? use : `${use} is missing`).toBe(use);
     }
   });
-
-  test("every snippet compiles under strict settings", async () => {
-    const { stdout, stderr } = await installation.compile(snippets.map(({ file }) => file));
-    expect(stdout + stderr).toBe("");
-  });
-
-  for (const { title, file, prints } of snippets) {
-    test(`the snippet of "${title}" (${file}) ends by itself and prints what it says`, async () => {
-      expect(prints.length).toBeGreaterThan(0);
-      const { code, stdout, stderr } = await installation.run(file, 20);
-      expect({ stderr, code, printed: stdout.trimEnd().split("\n") }).toEqual({
-        stderr: "",
-        code: 0,
-        printed: prints,
-      });
-    });
-  }
 
   test("every command is known, and is a script of package.json where it runs one", () => {
-    const all = blocks("sh").flatMap(({ code }) => code.trim().split("\n"));
-    expect(all.toSorted()).toEqual(Object.keys(commands).toSorted());
-    for (const command of all) {
+    const shown = blocks("README.md", "sh").flatMap(({ code }) => code.trim().split("\n"));
+    expect(shown.toSorted()).toEqual(Object.keys(commands).toSorted());
+    for (const command of shown) {
       const script = /^npm (?:run )?(\w+)$/.exec(command)?.[1];
       if (script !== undefined) expect(scripts).toHaveProperty(script);
-    }
-  });
-
-  test("other code blocks than these two kinds would go untested", () => {
-    const kinds = [...text.matchAll(/^```(\w*)$/gm)].map((match) => match[1]);
-    expect(kinds.filter((kind) => kind !== "ts" && kind !== "sh" && kind !== "")).toEqual([]);
-  });
-
-  test("its links lead somewhere", async () => {
-    const links = [...text.matchAll(/\]\(([^)#][^)]*)\)/g)].map((match) => match[1]!);
-    for (const link of links.filter((link) => !link.startsWith("https:"))) {
-      expect((await Bun.file(join(root, link)).exists()) ? link : `${link} is missing`).toBe(link);
     }
   });
 });

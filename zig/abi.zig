@@ -17,6 +17,7 @@ const options = @import("options.zig");
 const proxies = @import("proxy.zig");
 const receive_ring = @import("core/receive_ring.zig");
 const sockets = @import("socket/socket.zig");
+const statistics = @import("core/statistics.zig");
 
 /// What a call returns: 0 or a count, or one of these. Linux's errno negated; libzmq's own numbers
 /// for what Linux has none.
@@ -83,6 +84,15 @@ pub const Backend = io.Kind;
 pub const BackendWake = io.Wake;
 pub const BackendStep = io.Refusal.Step;
 pub const MonitorEventType = monitor.EventType;
+pub const ProtocolCode = monitor.ProtocolCode;
+
+pub const MonitorCommand = enum(u32) {
+    stop,
+    start,
+    /// Records that everything ends: the socket is about to be closed.
+    end,
+};
+
 pub const Reason = monitor.Reason;
 
 /// A network address in neutral form; the library makes the sockaddr.
@@ -142,29 +152,6 @@ pub const BackendRecord = extern struct {
     refused_errno: u32 = 0,
 };
 
-pub const ContextStats = extern struct {
-    system_calls: u64 = 0,
-    receives: u64 = 0,
-    sends: u64 = 0,
-    wakeups: u64 = 0,
-    ticks: u64 = 0,
-    late_completions: u64 = 0,
-    spilled_bytes: u64 = 0,
-    memory_mapped_bytes: u64 = 0,
-    memory_live_bytes: u64 = 0,
-    memory_live_blocks: u64 = 0,
-    memory_allocations: u64 = 0,
-    memory_system_calls: u64 = 0,
-    memory_refused: u64 = 0,
-    /// Connections and connects of the whole process that are inproc, and their messages, bytes.
-    inproc_links: u64 = 0,
-    inproc_bytes: u64 = 0,
-    sockets: u32 = 0,
-    sessions: u32 = 0,
-    listeners: u32 = 0,
-    timers: u32 = 0,
-};
-
 /// One per context: where calls leave what does not fit their return value.
 pub const ContextRecord = extern struct {
     /// The handle a call made.
@@ -178,9 +165,11 @@ pub const ContextRecord = extern struct {
     peer: PeerRecord = .{},
     events: [events_batch]contexts.Event = @splat(.{}),
     monitor_event: monitor.Event = .{},
-    stats: ContextStats = .{},
+    stats: contexts.Stats = .{},
     backend: BackendRecord = .{},
     proxy: proxies.Statistics = .{},
+    socket: sockets.Record = .{},
+    queues: contexts.Queues = .{},
     peers: [peers_batch]contexts.PeerStats = @splat(.{}),
 };
 
@@ -189,11 +178,12 @@ pub const records = .{
     .Backend = BackendRecord,
     .Connect = ConnectRecord,
     .Context = ContextRecord,
-    .ContextStats = ContextStats,
+    .ContextStats = contexts.Stats,
     .Event = contexts.Event,
     .MonitorEvent = monitor.Event,
     .Peer = PeerRecord,
     .PeerStats = contexts.PeerStats,
+    .Queues = contexts.Queues,
     .Entry = receive_ring.Entry,
     .Cursor = receive_ring.Cursor,
     .Socket = sockets.Record,
@@ -201,6 +191,8 @@ pub const records = .{
     .ProxySide = proxies.Statistics.Side,
     .ProxyStatistics = proxies.Statistics,
     .Shared = sockets.Shared,
+    .Totals = statistics.Totals,
+    .Traffic = statistics.Traffic,
 };
 
 pub const enums = .{
@@ -211,6 +203,8 @@ pub const enums = .{
     .SocketType = sockets.Type,
     .EventKind = EventKind,
     .MonitorEventType = MonitorEventType,
+    .MonitorCommand = MonitorCommand,
+    .ProtocolCode = ProtocolCode,
     .Reason = Reason,
     .BytesOption = options.Bytes,
     .ProxyCommand = proxies.Command,
@@ -264,6 +258,12 @@ pub const functions = .{
     .arena_viewed = fn (viewed: u32) callconv(.c) void,
     // Blocking: other calls follow before the event loop goes on. If none does, TICK_SOON counts.
     .tick = fn (blocking: u32) callconv(.c) u32,
+    // Bytes / 1024 of all its queues and connections, at least 1.
+    .memory_limit = fn (kibibytes: u32) callconv(.c) void,
+    // Before each sleep it is polled for so long at most; 0: not at all.
+    .spin = fn (microseconds: u32) callconv(.c) void,
+    // Before the turn that TICK_SOON asks for.
+    .poll = fn () callconv(.c) void,
     // 1: this thread has something for itself now: a turn is due.
     .flush = fn () callconv(.c) u32,
     .wait = fn (timeout_ms: i32) callconv(.c) u32,
@@ -272,6 +272,8 @@ pub const functions = .{
     .socket_open = fn (socket_type: u32) callconv(.c) i32,
     .socket_shared = fn (socket: u32) callconv(.c) ?*sockets.Shared,
     .socket_close = fn (socket: u32, linger_ms: i32) callconv(.c) i32,
+    // A closed socket that has ended: its shared memory has been read for the last time.
+    .socket_forget = fn (socket: u32) callconv(.c) i32,
     .socket_bind = fn (socket: u32) callconv(.c) i32,
     .socket_bind_inproc = fn (socket: u32, name: Bytes, bytes: u32) callconv(.c) i32,
     .socket_connect_inproc = fn (socket: u32, name: Bytes, bytes: u32) callconv(.c) i32,
@@ -282,6 +284,7 @@ pub const functions = .{
     .socket_connections = fn (socket: u32, endpoint: u32) callconv(.c) i32,
     // Messages that have not been handed to the kernel.
     .socket_unsent = fn (socket: u32) callconv(.c) i32,
+    .socket_queues = fn (socket: u32) callconv(.c) i32,
     // How many peers there are; leaves those behind the first `skipped` in the record.
     .socket_peers = fn (socket: u32, skipped: u32) callconv(.c) i32,
     .socket_limits_changed = fn (socket: u32) callconv(.c) i32,
@@ -311,11 +314,14 @@ pub const functions = .{
     .copy = fn (socket: u32, position: u32, target: Bytes, bytes: u32) callconv(.c) i32,
     // The buffer is ours until its message is taken or it is reported as abandoned.
     .buffer_lend = fn (session: u32, buffer: Bytes, bytes: u32, id: u32) callconv(.c) i32,
-    .monitor = fn (socket: u32, listen: u32) callconv(.c) i32,
+    // `command` is a MonitorCommand.
+    .monitor = fn (socket: u32, command: u32) callconv(.c) i32,
     .monitor_next = fn (socket: u32) callconv(.c) i32,
     // A thread that moves messages between two sockets, which it takes with everything they have.
     .proxy_create = fn (memory_mib: u32) callconv(.c) i32,
     .proxy_give = fn (proxy: u32, front: u32, back: u32, capture: u32) callconv(.c) i32,
+    // 1: the counters of its socket (0 front, 1 back, 2 capture) are in the record.
+    .proxy_socket = fn (proxy: u32, index: u32) callconv(.c) i32,
     .proxy_command = fn (proxy: u32, command: u32) callconv(.c) i32,
     // 1: it runs, 0: it has ended and can be destroyed.
     .proxy_running = fn (proxy: u32) callconv(.c) i32,

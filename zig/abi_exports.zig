@@ -151,30 +151,7 @@ pub fn context_record() callconv(.c) ?*abi.ContextRecord {
 
 pub fn context_stats() callconv(.c) void {
     const owner = current orelse return;
-    const context = &owner.context;
-    const counters = &owner.io.counters;
-    const slabs = &context.resources.slabs;
-    owner.record.stats = .{
-        .system_calls = counters.system_calls,
-        .receives = counters.receives,
-        .sends = counters.sends,
-        .wakeups = counters.wakeups,
-        .ticks = owner.ticks,
-        .late_completions = context.late_completions,
-        .spilled_bytes = context.resources.arena.spilled_bytes,
-        .memory_mapped_bytes = slabs.system_bytes,
-        .memory_live_bytes = slabs.live_bytes,
-        .memory_live_blocks = slabs.live_blocks,
-        .memory_allocations = slabs.allocations_total,
-        .memory_system_calls = slabs.system_calls_total,
-        .memory_refused = slabs.budget_refused + slabs.system_refused,
-        .inproc_links = inproc.live(),
-        .inproc_bytes = shared_blocks.live(),
-        .sockets = context.slots.count(),
-        .sessions = context.session_table.count(),
-        .listeners = context.listener_table.count(),
-        .timers = @intCast(context.timers.count),
-    };
+    owner.record.stats = owner.context.read_stats(owner.ticks);
 }
 
 pub fn wake_descriptor() callconv(.c) i32 {
@@ -207,7 +184,22 @@ pub fn arena_viewed(viewed: u32) callconv(.c) void {
 pub fn tick(blocking: u32) callconv(.c) u32 {
     const owner = current orelse return 0;
     owner.ticks += 1;
-    return @bitCast(owner.context.turn(if (blocking != 0) .call else .event_loop));
+    return @bitCast(owner.context.turn(if (blocking != 0) .call else .poll));
+}
+
+pub fn memory_limit(kibibytes: u32) callconv(.c) void {
+    const owner = current orelse return;
+    owner.context.resources.slabs.set_budget(@max(1, @as(u64, kibibytes)) * 1024);
+}
+
+pub fn spin(microseconds: u32) callconv(.c) void {
+    const owner = current orelse return;
+    owner.context.polling.spin = .{ .limit_ns = @as(u64, microseconds) * std.time.ns_per_us };
+}
+
+pub fn poll() callconv(.c) void {
+    const owner = current orelse return;
+    owner.context.poll();
 }
 
 pub fn flush() callconv(.c) u32 {
@@ -253,11 +245,19 @@ pub fn socket_shared(socket: u32) callconv(.c) ?*sockets.Shared {
     return slot.shared;
 }
 
+/// 0: it has ended, and the result is how many messages were not sent; 1: an event tells when.
 pub fn socket_close(socket: u32, linger_ms: i32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
-    if (owner.context.get(socket) == null) return bad_handle;
-    owner.context.close(socket, linger_ms);
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    const lost = owner.context.close_asking(slot, linger_ms) orelse return 1;
+    owner.record.result = std.math.lossyCast(u32, lost);
     return @intFromEnum(Status.OK);
+}
+
+/// Its shared memory is gone after this.
+pub fn socket_forget(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    return if (owner.context.forget(socket)) @intFromEnum(Status.OK) else bad_handle;
 }
 
 fn read_address(record: *const abi.AddressRecord) error{ InvalidArgument, NameTooLong }!Address {
@@ -390,6 +390,14 @@ pub fn socket_unsent(socket: u32) callconv(.c) i32 {
     return std.math.lossyCast(i32, owner.context.unsent(slot));
 }
 
+/// Leaves what waits in its queues in the record.
+pub fn socket_queues(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    owner.record.queues = owner.context.queues(slot);
+    return @intFromEnum(Status.OK);
+}
+
 pub fn socket_peers(socket: u32, skipped: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const slot = owner.context.get(socket) orelse return bad_handle;
@@ -418,7 +426,7 @@ pub fn socket_peer(socket: u32, routing_id: ?[*]u8, bytes: u32) callconv(.c) i32
         .writable = @intFromBool(pipe.writable()),
         .socket_type = if (pipe.peer_type) |it| @intFromEnum(it) else -1,
     };
-    record.text_bytes = @intCast(session.peer_address.format_endpoint(&record.text).len);
+    record.text_bytes = @intCast(session.peer_address().format_endpoint(&record.text).len);
     return @intFromEnum(Status.OK);
 }
 
@@ -549,14 +557,14 @@ pub fn buffer_lend(session: u32, buffer: ?[*]u8, bytes: u32, id: u32) callconv(.
     return @intFromEnum(Status.ENOENT);
 }
 
-pub fn monitor(socket: u32, listen: u32) callconv(.c) i32 {
+pub fn monitor(socket: u32, command: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const slot = owner.context.get(socket) orelse return bad_handle;
-    if (listen == 0) {
-        owner.context.monitor_stop(slot);
-        return @intFromEnum(Status.OK);
+    switch (std.enums.fromInt(abi.MonitorCommand, command) orelse return invalid) {
+        .stop => owner.context.monitor_stop(slot),
+        .start => owner.context.monitor_start(slot) catch |failure| return status(failure),
+        .end => owner.context.monitor_end(slot),
     }
-    owner.context.monitor_start(slot) catch |failure| return status(failure);
     return @intFromEnum(Status.OK);
 }
 
@@ -606,6 +614,14 @@ pub fn proxy_command(number: u32, command: u32) callconv(.c) i32 {
     const proxy = proxy_of(owner, number) orelse return bad_handle;
     proxy.set_command(std.enums.fromInt(proxies.Command, command) orelse return invalid);
     return @intFromEnum(Status.OK);
+}
+
+pub fn proxy_socket(number: u32, index: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const proxy = proxy_of(owner, number) orelse return bad_handle;
+    if (index > 2) return invalid;
+    owner.record.socket = proxy.read_record(index) orelse return 0;
+    return 1;
 }
 
 /// Leaves its statistics in the record.

@@ -25,7 +25,14 @@ pub const large_step_bytes = 16 * 1024 * 1024;
 pub const frame_bytes_max: u64 = (1 << 31) - 1;
 /// Parts of one message from the network. A million tiny frames would otherwise take memory
 /// without ever completing a message.
-pub const message_parts_max = 64 * 1024;
+pub const message_parts_max_default = 64 * 1024;
+/// Bytes of one message from the network in all its parts: as much as one frame may have.
+pub const whole_message_bytes_max_default = 2_147_483_647;
+/// Connections of one listener: as many as have descriptors on most machines.
+pub const connections_max_default = 64 * 1024;
+/// Accepted connections whose handshake is not done. An honest one takes a round trip, so these are
+/// ten thousand new peers a second over 100 ms; silent ones take 1 MiB and no more.
+pub const handshakes_max_default = 1000;
 
 /// Framed bytes of one queue that are flushed at once rather than at the end of the turn: from
 /// 32 KiB on a system call costs under 9 ns per small message.
@@ -82,7 +89,11 @@ pub const receive_scratch_bytes = 8 * 1024;
 
 /// Connections, listeners, sockets of one context.
 pub const sockets_max = 64 * 1024;
-pub const sessions_max = 1024 * 1024 - 1;
+pub const sessions_max = handle_slots - listeners_max;
+pub const listeners_max = 64 * 1024;
+/// What 20 bits of a handle tell apart. Sessions and listeners share them: both are endpoints, and
+/// one must not be taken for the other.
+pub const handle_slots = 1024 * 1024;
 
 /// Bytes of the records shared with the owner for one turn's events.
 pub const events_max = 256;
@@ -99,5 +110,6 @@ comptime {
     assert(std.math.isPowerOfTwo(receive_ring_entries));
     assert(large_step_bytes > arena_frame_bytes_max);
     assert(large_trailer_bytes >= 9);
+    assert(whole_message_bytes_max_default == frame_bytes_max);
     assert(share_row_bytes_min < share_bytes_min and share_bytes_min < segment_bytes);
 }

@@ -11,20 +11,25 @@ const assert = std.debug.assert;
 const Allocator = std.mem.Allocator;
 
 const Address = @import("io/address.zig").Address;
+const closing = @import("context_closing.zig");
 const constants = @import("constants.zig");
 const endpoints = @import("context_endpoints.zig");
 const DeadlineHeap = @import("stdx/deadline_heap.zig").DeadlineHeap;
 const HandleTable = @import("stdx/handle_table.zig").HandleTable;
 const inproc = @import("context_inproc.zig");
 const io_module = @import("io/io.zig");
+const Link = @import("stdx/intrusive_list.zig").Link;
+const limits = @import("context_limits.zig");
 const List = @import("stdx/intrusive_list.zig").List;
 const Listener = @import("net/listener.zig").Listener;
 const Mailbox = @import("net/inproc.zig").Mailbox;
 const monitor = @import("core/monitor.zig");
 const monitoring = @import("context_monitor.zig");
 const Pipe = @import("core/pipe.zig").Pipe;
+const polling = @import("context_poll.zig");
 const Prng = @import("stdx/prng.zig").Prng;
 const Reason = monitor.Reason;
+const listener_first = constants.sessions_max;
 const Resources = @import("core/pipe.zig").Resources;
 const session_inproc = @import("core/inproc.zig");
 const sessions = @import("core/session.zig");
@@ -33,6 +38,7 @@ const Slabs = @import("stdx/slab.zig").Slabs;
 const sockets = @import("socket/socket.zig");
 const Socket = sockets.Socket;
 const SocketType = @import("zmtp/socket_type.zig").SocketType;
+const statistics = @import("context_stats.zig");
 const time = @import("stdx/time.zig");
 const Timer = @import("net/timer.zig").Timer;
 
@@ -54,6 +60,8 @@ pub const Event = extern struct {
         resolve,
         /// The lent buffer `a` is not needed any more.
         abandoned,
+        /// Socket `handle`, which was closed, has ended; `a` of its messages were not sent.
+        closed,
         _,
     };
 };
@@ -71,7 +79,9 @@ pub const Status = packed struct(u32) {
     _: u28 = 0,
 };
 
-pub const PeerStats = endpoints.PeerStats;
+pub const PeerStats = statistics.PeerStats;
+pub const Queues = statistics.Queues;
+pub const Stats = statistics.Stats;
 pub const ConnectOptions = endpoints.ConnectOptions;
 pub const ConnectError = endpoints.ConnectError;
 pub const BindError = endpoints.BindError;
@@ -87,9 +97,16 @@ pub fn ContextType(comptime IO: type) type {
             shared: *sockets.Shared,
             sessions: List(Session, .socket_link) = .{},
             listeners: List(Listener, .socket_link) = .{},
+            /// Accepted, and not through their handshake, the oldest first.
+            handshakes: List(Session, .handshake_link) = .{},
             linger: Timer,
             /// Closed by its owner; waits for its sessions to send what is queued.
             closing: bool = false,
+            /// The owner wants to know when it has ended, and how many messages were lost with it.
+            asked: bool = false,
+            lost: u64 = 0,
+            lost_before: u64 = 0,
+            ended_link: Link = .{},
         };
 
         allocator: Allocator,
@@ -100,18 +117,26 @@ pub fn ContextType(comptime IO: type) type {
         /// Mail was taken outside a turn: what it brought is for the next one.
         took_mail: bool = false,
         slots: HandleTable(Slot, .{ .chunk_slots = 16 }),
-        session_table: HandleTable(Session, .{ .chunk_slots = 16 }),
-        listener_table: HandleTable(Listener, .{ .chunk_slots = 16 }),
+        session_table: HandleTable(Session, .{ .chunk_slots = 16, .slot_end = listener_first }),
+        listener_table: HandleTable(Listener, .{ .chunk_slots = 16, .slot_first = listener_first }),
         timers: DeadlineHeap(Timer, .node) = .{},
         /// Sessions that may have bytes to receive.
         readable: List(Session, .readable_link) = .{},
         /// Sessions that want something of the owner.
         requests: List(Session, .request_link) = .{},
         ready: List(Socket, .ready_link) = .{},
+        /// Closed sockets that have ended, which the owner has not been told of.
+        ended: List(Slot, .ended_link) = .{},
         prng: Prng,
-        monitored: u32 = 0,
         starved: bool = false,
+        /// A socket has more handshakes than it should have.
+        crowded: bool = false,
+        trimming: Timer = .{ .kind = .trim, .handle = 0 },
+        allocations_before: u64 = 0,
         late_completions: u64 = 0,
+        /// Of sockets that are closed.
+        events_dropped: u64 = 0,
+        polling: polling.Polling = .{},
         /// Other threads call through the wake descriptor.
         signalled: bool = false,
 
@@ -129,7 +154,7 @@ pub fn ContextType(comptime IO: type) type {
                 .mailbox = inproc.mailbox(io),
                 .slots = .init(allocator, constants.sockets_max),
                 .session_table = .init(allocator, constants.sessions_max),
-                .listener_table = .init(allocator, constants.sockets_max),
+                .listener_table = .init(allocator, constants.listeners_max),
                 .prng = .init(seed),
             };
         }
@@ -141,6 +166,7 @@ pub fn ContextType(comptime IO: type) type {
                 const entry = slots.next() orelse break;
                 context.close(entry.handle, 0);
                 if (context.slots.get(entry.handle)) |slot| context.abandon(slot);
+                _ = context.forget(entry.handle);
             }
             inproc.deinit(context);
             assert(context.session_table.count() == 0 and context.listener_table.count() == 0);
@@ -162,6 +188,8 @@ pub fn ContextType(comptime IO: type) type {
 
         pub fn turn(context: *Context, next: io_module.Next) Status {
             context.io.begin();
+            context.resources.beats = 0;
+            context.polling.news = false;
             context.dispatch_completions();
             // A thread that talks to itself receives in this turn what it sent before.
             if (context.mailbox.used()) context.flush_dirty();
@@ -169,6 +197,8 @@ pub fn ContextType(comptime IO: type) type {
             context.run_timers();
             context.resume_sessions();
             context.receive_pass();
+            if (context.crowded) limits.thin_out_all(context);
+            _ = limits.trim_later(context);
             context.end_doomed();
             context.end_finished();
             context.flush_dirty();
@@ -184,16 +214,19 @@ pub fn ContextType(comptime IO: type) type {
             // What was received in this turn may have been used up in it.
             const resumed = !context.resources.resumed.empty();
             const more = receiving or resumed or context.has_mail();
-            const quiet = context.io.finish(if (more) .call else next);
+            const last: io_module.Next = if (more) .call else next;
+            const quiet = context.io.finish(if (last == .poll) polling.next(context) else last);
             return context.status(more or !quiet);
         }
+
+        pub const poll = polling.poll;
 
         fn status(context: *Context, more: bool) Status {
             return .{
                 .more = more,
                 .events = context.has_events(),
                 .starved = context.starved,
-                .soon = !more and !context.io.signals(),
+                .soon = !more and (context.polling.due != .nothing or !context.io.signals()),
             };
         }
 
@@ -209,7 +242,9 @@ pub fn ContextType(comptime IO: type) type {
                 context.io.set_deadline(context.timers.nearest_ns()) catch {
                     longest = short_wait(timeout_ns);
                 };
-                context.sleep(longest);
+                if (polling.poll_blocking(context, longest)) {
+                    _ = context.io.finish(.call);
+                } else context.sleep(longest);
             }
             return context.turn(.call);
         }
@@ -243,6 +278,7 @@ pub fn ContextType(comptime IO: type) type {
             var buffer: [io_module.completions_max]io_module.Completion = undefined;
             while (true) {
                 const completions = context.io.reap(&buffer);
+                if (completions.len > 0) context.polling.news = true;
                 for (completions) |completion| context.dispatch(completion);
                 if (completions.len < buffer.len) return;
             }
@@ -252,7 +288,7 @@ pub fn ContextType(comptime IO: type) type {
             const token = completion.token;
             switch (token.operation) {
                 .none, .deadline => return,
-                .accept => return context.accepted(completion),
+                .accept => return limits.accepted(context, completion),
                 .connect, .readable, .writable => {},
             }
             const session = context.session_table.get(token.handle) orelse return context.late();
@@ -282,8 +318,9 @@ pub fn ContextType(comptime IO: type) type {
                 .session_linger => context.destroy(context.session_table.get(timer.handle).?),
                 .listener => {
                     const listener = context.listener_table.get(timer.handle).?;
-                    listener.accept(context.io) catch context.retry_accept(listener);
+                    limits.accept(context, listener);
                 },
+                .trim => limits.trim(context),
             };
         }
 
@@ -343,10 +380,14 @@ pub fn ContextType(comptime IO: type) type {
         // -- what sessions report ---------------------------------------------------------------
 
         /// The one place where an outcome is acted on. May end the session.
-        pub fn apply(context: *Context, session: *Session, outcome: Outcome) void {
+        pub fn apply(context: *Context, session: *Session, told: Outcome) void {
             const slot = context.slots.get(session.socket).?;
+            var outcome = told;
             if (outcome.connected) context.on_connected(slot, session);
-            if (outcome.established) context.on_established(slot, session);
+            if (outcome.established) {
+                context.on_established(slot, session);
+                session.go_on(&outcome);
+            }
             if (outcome.received) slot.socket.pipe_readable(&session.pipe);
             if (outcome.writable) slot.socket.pipe_writable(&session.pipe);
             if (outcome.drained) slot.socket.occurred(.{ .drained = true });
@@ -371,10 +412,10 @@ pub fn ContextType(comptime IO: type) type {
 
         fn on_established(context: *Context, slot: *Slot, session: *Session) void {
             context.disarm(&session.timer);
+            if (session.handshake_link.linked()) slot.handshakes.remove(session);
             session.start_heartbeat();
             context.arm_heartbeat(session);
-            slot.socket.record.connections += 1;
-            slot.socket.record.failure = 0;
+            statistics.count_made(context, slot, session);
             const pipe = &session.pipe;
             if (!session.closing) {
                 if (!pipe.socket_link.linked()) slot.socket.attach(pipe);
@@ -401,12 +442,13 @@ pub fn ContextType(comptime IO: type) type {
             if (session.request_link.linked()) context.requests.remove(session);
             const socket = &slot.socket;
             context.count_lost(slot, session);
+            limits.ended(context, slot, session, reason);
             switch (outcome.phase) {
                 .none => {},
                 .connecting => context.record(slot, session, .connect_failed, reason, 0),
                 .handshaking => {
-                    socket.record.handshakes_failed += 1;
-                    context.record(slot, session, failure_type(reason), reason, 0);
+                    statistics.count_failed(slot, reason);
+                    context.record(slot, session, .of_handshake(reason), reason, 0);
                     context.record(slot, session, .disconnected, reason, 0);
                 },
                 .active => {
@@ -449,19 +491,10 @@ pub fn ContextType(comptime IO: type) type {
             left.pipe.receive = pipe.receive;
             pipe.receive = .{};
             left.pipe.set_local_id(pipe.local_id) catch {
-                slot.socket.record.dropped_disconnect += messages;
                 return context.destroy(left);
             };
             slot.socket.attach(&left.pipe);
             context.orphan(slot, left);
-        }
-
-        fn failure_type(reason: Reason) monitor.EventType {
-            if (reason == .peer_error) return .handshake_failed_auth;
-            return if (reason.of_handshake())
-                .handshake_failed_protocol
-            else
-                .handshake_failed_other;
         }
 
         /// A session that gets no other connection lives until its last message is read.
@@ -486,7 +519,11 @@ pub fn ContextType(comptime IO: type) type {
             switch (session.state) {
                 .connecting => context.connecting(session, session.timed_out()),
                 .proxying, .handshaking => context.apply(session, session.timed_out()),
-                .backoff => context.attempt(session),
+                .backoff => {
+                    context.slots.get(session.socket).?.socket.record.reconnects += 1;
+                    session.again = true;
+                    context.attempt(session);
+                },
                 .active => context.apply(session, session.on_heartbeat(now_ns)),
                 .idle, .resolving, .ended => {},
             }
@@ -495,7 +532,8 @@ pub fn ContextType(comptime IO: type) type {
         /// A timer that is armed too early is left alone: it costs one empty look.
         fn arm_heartbeat(context: *Context, session: *Session) void {
             if (session.state != .active) return;
-            const deadline_ns = session.heartbeat.nearest_ns() orelse return;
+            const heartbeat = session.heartbeat orelse return;
+            const deadline_ns = heartbeat.nearest_ns() orelse return;
             const timer = &session.timer;
             if (timer.node.armed()) {
                 if (context.timers.deadline(timer) <= deadline_ns) return;
@@ -506,15 +544,16 @@ pub fn ContextType(comptime IO: type) type {
 
         /// Begins a connection attempt: with the addresses in hand, or by asking for a name's.
         pub fn attempt(context: *Context, session: *Session) void {
-            if (session.name.bytes > 0) {
+            if (session.route.?.name.bytes > 0) {
+                context.record_attempt(session);
                 return context.apply(session, session_inproc.start(session, &context.mailbox));
             }
-            if (session.named) {
+            if (session.route.?.named) {
                 session.state = .resolving;
                 if (!session.request_link.linked()) context.requests.push_back(session);
                 return;
             }
-            context.connecting(session, session.restart_connect());
+            context.begin(session, session.restart_connect());
         }
 
         pub fn connecting(context: *Context, session: *Session, outcome: Outcome) void {
@@ -568,19 +607,21 @@ pub fn ContextType(comptime IO: type) type {
         /// Ends a session at once. Messages it still holds are counted as dropped.
         pub fn destroy(context: *Context, session: *Session) void {
             const slot = context.slots.get(session.socket).?;
+            context.record_end(slot, session);
             if (session.open()) {
                 if (session.state == .active) slot.socket.record.connections -= 1;
-                context.record(slot, session, .disconnected, .local, 0);
                 _ = session.disconnect(.local);
             }
+            limits.left(context, slot, session);
             context.disarm(&session.timer);
-            context.disarm(&session.linger);
+            if (session.linger) |timer| context.disarm(timer);
             if (session.readable_link.linked()) context.readable.remove(session);
             if (session.request_link.linked()) context.requests.remove(session);
             slot.socket.detach(&session.pipe);
             context.count_lost(slot, session);
+            slot.socket.record.dropped_closed += session.pipe.drop_received();
             const dropped = session.pipe.deinit();
-            session.free_route();
+            session.deinit();
             if (slot.closing) {
                 slot.socket.record.dropped_linger += dropped;
             } else slot.socket.record.dropped_disconnect += dropped;
@@ -588,26 +629,6 @@ pub fn ContextType(comptime IO: type) type {
             slot.socket.occurred(.{ .drained = true });
             context.session_table.remove(session.handle);
             if (slot.closing and slot.sessions.empty()) context.free_slot(slot);
-        }
-
-        fn free_slot(context: *Context, slot: *Slot) void {
-            assert(slot.closing and slot.sessions.empty() and slot.listeners.empty());
-            context.disarm(&slot.linger);
-            context.monitor_stop(slot);
-            slot.socket.deinit();
-            context.allocator.destroy(slot.shared);
-            context.slots.remove(slot.socket.handle);
-        }
-
-        /// Linger is over.
-        fn abandon(context: *Context, slot: *Slot) void {
-            assert(slot.closing);
-            while (slot.sessions.first()) |session| {
-                const last = slot.sessions.count == 1;
-                context.destroy(session);
-                // The last one took the slot with it.
-                if (last) return;
-            }
         }
 
         // -- the owner's calls ------------------------------------------------------------------
@@ -639,48 +660,19 @@ pub fn ContextType(comptime IO: type) type {
             return if (slot.closing) null else slot;
         }
 
-        /// Closes at once for its owner; queued messages are sent for `linger_ms` more (-1 for
-        /// ever). False: no such socket.
-        pub fn close(context: *Context, handle: u32, linger_ms: i32) void {
-            const slot = context.get(handle) orelse return;
-            while (slot.listeners.first()) |listener| context.close_listener(slot, listener);
-            // Who has just found the name must not take us for a peer: no turn may follow.
-            inproc.take_mail(context);
-            context.flush_dirty();
-            slot.closing = true;
-            slot.socket.wanted = .{};
-            slot.socket.ring.clear(&context.resources);
-            var next = slot.sessions.first();
-            // The slot goes with its last session, so one is held back.
-            while (next) |session| {
-                next = slot.sessions.next(session);
-                if (slot.sessions.count == 1) break;
-                context.close_session(session, linger_ms);
-            }
-            // Listeners hold their address until the kernel has been told.
-            defer context.io.submit();
-            const last = slot.sessions.first() orelse return context.free_slot(slot);
-            if (linger_ms > 0) context.arm(&slot.linger, @intCast(linger_ms));
-            if (slot.sessions.count == 1) context.close_session(last, linger_ms);
-        }
+        // -- the end of a socket (context_closing.zig) ------------------------------------------
 
-        fn close_session(context: *Context, session: *Session, linger_ms: i32) void {
-            session.closing = true;
-            context.slots.get(session.socket).?.socket.detach(&session.pipe);
-            session.pipe.receive.clear(&context.resources);
-            if (session.pipe.send.empty()) {
-                if (linger_ms == 0) return context.finish_now(session);
-                return context.finish(session);
-            }
-            if (linger_ms == 0 or session.state == .ended) context.destroy(session);
-        }
+        pub const close = closing.close;
+        pub const close_asking = closing.close_asking;
+        pub const free_slot = closing.free_slot;
+        pub const forget = closing.forget;
+        const abandon = closing.abandon;
 
         // -- endpoints (context_endpoints.zig) --------------------------------------------------
 
         pub const bind = endpoints.bind;
         pub const make_listener = endpoints.make_listener;
         pub const listening = endpoints.listening;
-        pub const bind_failed = endpoints.bind_failed;
         pub const make_connecting = endpoints.make_connecting;
         pub const bound_address = endpoints.bound_address;
         pub const unbind = endpoints.unbind;
@@ -691,11 +683,6 @@ pub fn ContextType(comptime IO: type) type {
         pub const disconnect_peer = endpoints.disconnect_peer;
         pub const release = endpoints.release;
         pub const limits_changed = endpoints.limits_changed;
-        pub const connections = endpoints.connections;
-        pub const unsent = endpoints.unsent;
-        pub const peers = endpoints.peers;
-        pub const accepted = endpoints.accepted;
-        pub const retry_accept = endpoints.retry_accept;
         pub const close_listener = endpoints.close_listener;
 
         /// `name` is bound in the whole process, and belongs to no other socket of it.
@@ -775,6 +762,8 @@ pub fn ContextType(comptime IO: type) type {
             inproc.acknowledge(context);
             if (!context.resources.doomed.empty()) context.end_doomed();
             context.end_finished();
+            // Its deadline is for a turn to tell.
+            if (limits.trim_later(context)) context.took_mail = true;
         }
 
         /// Sessions without a connection go with their last message.
@@ -790,27 +779,41 @@ pub fn ContextType(comptime IO: type) type {
             context.starved = false;
         }
 
-        /// Lends the buffer that a session asked for. False: it is not wanted any more.
+        /// Lends the buffer that a session asked for; without bytes: there is none. False: it is
+        /// not wanted any more.
         pub fn lend_buffer(context: *Context, handle: u32, buffer: []u8, id: u32) bool {
             const session = context.session_table.get(handle) orelse return false;
+            if (buffer.len == 0) return limits.no_buffer(context, session);
             if (!session.lend(buffer, id)) return false;
             context.apply(session, .{});
             return true;
         }
+
+        // -- numbers (context_stats.zig) --------------------------------------------------------
+
+        pub const read_stats = statistics.read_stats;
+        pub const connections = statistics.connections;
+        pub const unsent = statistics.unsent;
+        pub const peers = statistics.peers;
+        pub const queues = statistics.queues;
 
         // -- events of sockets (context_monitor.zig) --------------------------------------------
 
         pub const monitor_start = monitoring.monitor_start;
         pub const monitor_stop = monitoring.monitor_stop;
         pub const monitor_next = monitoring.monitor_next;
+        pub const monitor_end = monitoring.monitor_end;
         pub const record = monitoring.record;
+        pub const begin = monitoring.begin;
+        pub const record_attempt = monitoring.record_attempt;
+        pub const record_end = monitoring.record_end;
         pub const record_endpoint = monitoring.record_endpoint;
 
         // -- events -----------------------------------------------------------------------------
 
         pub fn has_events(context: *const Context) bool {
             return !context.ready.empty() or !context.requests.empty() or
-                context.resources.abandoned.count > 0;
+                !context.ended.empty() or context.resources.abandoned.count > 0;
         }
 
         /// The next thing that the owner has to know or do.
@@ -831,6 +834,10 @@ pub fn ContextType(comptime IO: type) type {
                 socket.ready = .{};
                 return .{ .kind = .ready, .handle = socket.handle, .a = @bitCast(interest) };
             }
+            if (closing.next_ended(context)) |end| {
+                const lost = std.math.lossyCast(u32, end.lost);
+                return .{ .kind = .closed, .handle = end.handle, .a = lost };
+            }
             const resources = &context.resources;
             if (resources.abandoned.pop(&resources.slabs)) |id| {
                 return .{ .kind = .abandoned, .a = id };
@@ -848,6 +855,8 @@ pub fn ContextType(comptime IO: type) type {
             listener: u32,
         ) OpenError!*Session {
             const entry = try context.session_table.insert();
+            errdefer context.session_table.remove(entry.handle);
+            const slabs = &context.resources.slabs;
             const options = slot.socket.options;
             entry.value.* = .{
                 .handle = entry.handle,
@@ -858,17 +867,19 @@ pub fn ContextType(comptime IO: type) type {
                 .socket_type = @enumFromInt(@intFromEnum(slot.socket.type)),
                 .kind = kind,
                 .endpoint = if (kind == .connecting) entry.handle else listener,
+                .route = if (kind == .connecting) try .create(slabs) else null,
                 .pipe = .{
                     .resources = &context.resources,
+                    .totals = &slot.socket.record.totals,
                     .session = entry.handle,
                     .connecting = kind == .connecting,
                     .send_high_water_mark = options.send_high_water_mark,
                     .receive_high_water_mark = options.receive_high_water_mark,
                 },
                 .timer = .{ .kind = .session, .handle = entry.handle },
-                .linger = .{ .kind = .session_linger, .handle = entry.handle },
             };
             const socket = &slot.socket;
+            entry.value.pipe.set_marks(options.marks());
             if (socket.conflates()) {
                 const received = socket.type != .@"pub";
                 entry.value.pipe.conflate(&socket.record.dropped_conflated, received);

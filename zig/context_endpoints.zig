@@ -5,11 +5,13 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 const Address = @import("io/address.zig").Address;
+const EventType = @import("core/monitor.zig").EventType;
 const inproc = @import("context_inproc.zig");
 const io_module = @import("io/io.zig");
 const Listener = @import("net/listener.zig").Listener;
 const Reason = @import("core/monitor.zig").Reason;
 const socks = @import("net/socks.zig");
+const Timer = @import("net/timer.zig").Timer;
 
 /// What a connection is given besides its address.
 pub const ConnectOptions = struct {
@@ -24,26 +26,25 @@ pub const ConnectOptions = struct {
 pub const ConnectError = error{ OutOfMemory, TooMany, UnknownHandle, AddressInUse };
 pub const BindError = io_module.BindError || error{ OutOfMemory, TooMany, UnknownHandle };
 
-/// Milliseconds until a listener tries to accept again, where no descriptor was left.
-const accept_retry_ms = 100;
-
 pub fn bind(context: anytype, handle: u32, address: *const Address) BindError!u32 {
     const slot = context.get(handle) orelse return error.UnknownHandle;
     const listener = try context.make_listener(slot);
     listener.open(context.io, address, slot.socket.options) catch |failure| {
-        return context.bind_failed(slot, listener, failure);
+        context.listener_table.remove(listener.handle);
+        return failure;
     };
     context.listening(slot, listener);
     context.io.submit();
     return listener.handle;
 }
 
-/// A listener that is not open yet: either `listening` or `bind_failed` follows.
+/// A listener that is not open yet.
 pub fn make_listener(context: anytype, slot: anytype) error{ OutOfMemory, TooMany }!*Listener {
     const entry = try context.listener_table.insert();
     entry.value.* = .{
         .handle = entry.handle,
         .socket = slot.socket.handle,
+        .connections_max = slot.socket.options.connections_max,
         .timer = .{ .kind = .listener, .handle = entry.handle },
     };
     return entry.value;
@@ -52,18 +53,6 @@ pub fn make_listener(context: anytype, slot: anytype) error{ OutOfMemory, TooMan
 pub fn listening(context: anytype, slot: anytype, listener: *Listener) void {
     slot.listeners.push_back(listener);
     context.record_endpoint(slot, listener.handle, .listening, 0);
-}
-
-/// Returns the failure, for `return`.
-pub fn bind_failed(
-    context: anytype,
-    slot: anytype,
-    listener: *Listener,
-    failure: anytype,
-) @TypeOf(failure) {
-    context.record_endpoint(slot, listener.handle, .bind_failed, 0);
-    context.listener_table.remove(listener.handle);
-    return failure;
 }
 
 /// Where a listener really listens.
@@ -112,11 +101,10 @@ pub fn connect(
     try session.set_route(&how.source, how.proxy);
     const at_once = slot.socket.options.immediate == 0 or slot.socket.type == .stream;
     if (at_once) slot.socket.attach(&session.pipe);
-    context.record(slot, session, .connect_delayed, .none, 0);
     if (address) |known| {
-        context.connecting(session, session.start_connect(known[0..1]));
+        context.begin(session, session.start_connect(known[0..1]));
     } else {
-        session.named = true;
+        session.route.?.named = true;
         context.attempt(session);
     }
     context.io.submit();
@@ -146,10 +134,10 @@ pub fn resolved(
 ) bool {
     const session = context.session_table.get(handle) orelse return false;
     if (session.state != .resolving) return false;
-    session.source = source.*;
+    session.route.?.source = source.*;
     if (addresses.len == 0) {
         context.apply(session, session.not_found());
-    } else context.connecting(session, session.start_connect(addresses));
+    } else context.begin(session, session.start_connect(addresses));
     context.io.submit();
     return true;
 }
@@ -191,102 +179,40 @@ pub fn disconnect_peer(
 pub fn release(context: anytype, slot: anytype, session: anytype, linger_ms: i32) void {
     slot.socket.detach(&session.pipe);
     session.closing = true;
-    session.pipe.receive.clear(&context.resources);
+    slot.socket.record.dropped_closed += session.pipe.drop_received();
     const empty = session.pipe.send.empty();
     if (linger_ms == 0 and empty) return context.finish_now(session);
     if (linger_ms == 0 or session.state == .ended) return context.destroy(session);
-    if (linger_ms > 0) context.arm(&session.linger, @intCast(linger_ms));
+    if (linger_ms > 0) {
+        // Without memory for the timer there is no time.
+        const timer = context.resources.slabs.create(Timer) catch return context.destroy(session);
+        timer.* = .{ .kind = .session_linger, .handle = session.handle };
+        session.linger = timer;
+        context.arm(timer, @intCast(linger_ms));
+    }
     if (empty) context.finish(session);
 }
 
 /// Other high-water marks: they count for the peers that are there, too. A lowered one
 /// loses nothing: a pipe is full until enough has gone.
 pub fn limits_changed(context: anytype, slot: anytype) void {
-    const options = slot.socket.options;
     var next = slot.sessions.first();
     while (next) |session| : (next = slot.sessions.next(session)) {
+        var marks = slot.socket.options.marks();
         if (session.link) |end| {
             if (session.pipe.conflated != null) continue;
-            end.set_marks(options.send_high_water_mark, options.receive_high_water_mark);
-            // Without a peer its own marks are all there is.
-            if (session.state == .active) continue;
+            end.set_marks(&inproc.about(&slot.socket));
+            // Without a peer its own marks are all there is; in bytes they always are.
+            if (session.state == .active) {
+                marks.send = session.pipe.send_high_water_mark;
+                marks.receive = session.pipe.receive_high_water_mark;
+            }
         }
-        const opened = session.pipe.set_limits(
-            options.send_high_water_mark,
-            options.receive_high_water_mark,
-        );
+        const opened = session.pipe.set_limits(marks);
         if (opened) slot.socket.pipe_writable(&session.pipe);
     }
     context.resume_sessions();
     context.io.submit();
-}
-
-/// Connections of one endpoint, or of all (0), whose handshake is done. Null: there is no
-/// such endpoint any more.
-pub fn connections(context: anytype, slot: anytype, endpoint: u32) ?u32 {
-    if (endpoint == 0) return slot.socket.record.connections;
-    const known = if (context.session_table.get(endpoint)) |session|
-        session.state != .ended
-    else
-        context.listener_table.get(endpoint) != null;
-    if (!known) return null;
-    var count: u32 = 0;
-    var next = slot.sessions.first();
-    while (next) |session| : (next = slot.sessions.next(session)) {
-        if (session.endpoint == endpoint and session.state == .active) count += 1;
-    }
-    return count;
-}
-
-/// Messages of all peers, also of those let go, that have not been handed to the kernel, or to the
-/// peer inside the process.
-pub fn unsent(_: anytype, slot: anytype) u32 {
-    var count: u32 = 0;
-    var next = slot.sessions.first();
-    while (next) |session| : (next = slot.sessions.next(session)) {
-        count +|= session.pipe.send.messages;
-    }
-    return count;
-}
-
-/// What is known of one connection.
-pub const PeerStats = extern struct {
-    /// As events name it.
-    connection: u32 = 0,
-    /// The listener or the connecting session that it belongs to.
-    endpoint: u32 = 0,
-    /// 1: a handshake was done and the connection is there.
-    connected: u32 = 0,
-    /// What the answer to the last PING took, microseconds; 0: there was none.
-    round_trip_us: u32 = 0,
-    /// Messages in its queues.
-    send_messages: u32 = 0,
-    receive_messages: u32 = 0,
-    /// Bytes that the kernel has not taken.
-    send_bytes: u64 = 0,
-};
-
-/// Fills `into` with the connections and connects behind the first `skipped`; returns how many
-/// there are.
-pub fn peers(_: anytype, slot: anytype, skipped: u32, into: []PeerStats) u32 {
-    var index: u32 = 0;
-    var next = slot.sessions.first();
-    while (next) |session| : (next = slot.sessions.next(session)) {
-        if (session.closing or session.state == .ended) continue;
-        defer index += 1;
-        if (index < skipped or index - skipped >= into.len) continue;
-        const pipe = &session.pipe;
-        into[index - skipped] = .{
-            .connection = session.handle,
-            .endpoint = session.endpoint,
-            .connected = @intFromBool(session.state == .active),
-            .round_trip_us = session.heartbeat.round_trip_us,
-            .send_messages = pipe.send.messages,
-            .receive_messages = pipe.receive.messages,
-            .send_bytes = pipe.send.bytes,
-        };
-    }
-    return index;
 }
 
 const stop_refused = 1;
@@ -339,37 +265,11 @@ pub fn refusal(slot: anytype) error{ WouldBlock, Unroutable } {
     return error.Unroutable;
 }
 
-pub fn accepted(context: anytype, completion: io_module.Completion) void {
-    const listener = context.listener_table.get(completion.token.handle) orelse {
-        if (completion.result >= 0) context.io.close(completion.result);
-        return context.late();
-    };
-    const slot = context.slots.get(listener.socket).?;
-    listener.accepting = completion.more;
-    if (completion.result >= 0) {
-        if (context.make_session(slot, .accepted, listener.handle)) |session| {
-            const outcome = session.start_accepted(completion.result);
-            context.record(slot, session, .accepted, .none, 0);
-            context.apply(session, outcome);
-        } else |_| context.io.close(completion.result);
-    } else {
-        const errno: u32 = @intCast(-completion.result);
-        context.record_endpoint(slot, listener.handle, .accept_failed, errno);
-    }
-    if (listener.accepting) return;
-    // A failed accept (no descriptors) would fail again at once and spin.
-    if (completion.result < 0) return context.retry_accept(listener);
-    listener.accept(context.io) catch context.retry_accept(listener);
-}
-
-pub fn retry_accept(context: anytype, listener: *Listener) void {
-    if (!listener.timer.node.armed()) context.arm(&listener.timer, accept_retry_ms);
-}
-
 pub fn close_listener(context: anytype, slot: anytype, listener: *Listener) void {
-    listener.close(context.io);
+    const errno = listener.close(context.io);
     context.disarm(&listener.timer);
-    context.record_endpoint(slot, listener.handle, .closed, 0);
+    const event_type: EventType = if (errno == 0) .closed else .close_failed;
+    context.record_endpoint(slot, listener.handle, event_type, errno);
     slot.listeners.remove(listener);
     context.listener_table.remove(listener.handle);
 }

@@ -52,13 +52,12 @@ fn accept(context: anytype, end: *inproc.End) ?*@TypeOf(context.*).Session {
     session.link = end;
     session.pipe.send.travels = true;
     // Its marks may have been changed since the name was bound.
-    const own = about(&slot.socket);
-    end.set_marks(own.send_high_water_mark, own.receive_high_water_mark);
+    end.set_marks(&about(&slot.socket));
     context.record(slot, session, .accepted, .none, 0);
     return session;
 }
 
-fn about(socket: anytype) inproc.About {
+pub fn about(socket: anytype) inproc.About {
     const socket_type = @intFromEnum(socket.type);
     return sessions.about(@enumFromInt(socket_type), socket.options, socket.conflates());
 }
@@ -76,7 +75,10 @@ pub fn bind(context: anytype, handle: u32, name: []const u8) BindError!u32 {
     const listener: *Listener = try context.make_listener(slot);
     const own = about(&slot.socket);
     const bound = inproc.bind(name, &context.mailbox, listener.handle, &own);
-    listener.binding = bound catch |failure| return context.bind_failed(slot, listener, failure);
+    listener.binding = bound catch |failure| {
+        context.listener_table.remove(listener.handle);
+        return failure;
+    };
     context.listening(slot, listener);
     // Who has waited for the name is connected now.
     take_mail(context);
@@ -85,7 +87,7 @@ pub fn bind(context: anytype, handle: u32, name: []const u8) BindError!u32 {
 
 /// Frees a name. As with libzmq its connections stay, those that are not taken yet included.
 pub fn unbind(context: anytype, slot: anytype, listener: *Listener) void {
-    listener.close(context.io);
+    _ = listener.close(context.io); // It has no path.
     take_mail(context);
     context.close_listener(slot, listener);
 }
@@ -102,9 +104,8 @@ pub fn connect(
     const endpoint = session.handle;
     errdefer context.destroy(session);
     session.pipe.send.travels = true;
-    try session.name.set(&context.resources.slabs, name);
+    try session.route.?.name.set(&context.resources.slabs, name);
     if (slot.socket.options.immediate == 0) slot.socket.attach(&session.pipe);
-    context.record(slot, session, .connect_delayed, .none, 0);
     context.attempt(session);
     // In this thread both ends are connected when this returns.
     take_mail(context);

@@ -23,12 +23,23 @@ pub const Bytes = enum(u32) {
     hiccup_message,
 };
 
+/// High-water marks of a pipe, messages and bytes; 0 for none.
+pub const Marks = struct { send: u32, receive: u32, send_bytes: u32 = 0, receive_bytes: u32 = 0 };
+
+pub const Policy = enum { drop_newest, drop_oldest, disconnect };
+
 pub const SocketOptions = extern struct {
     /// Milliseconds that close waits for queued messages; -1 for ever, 0 not at all.
     linger_ms: i32 = 30_000,
     /// Messages per pipe, 0 for no limit.
     send_high_water_mark: u32 = 1000,
     receive_high_water_mark: u32 = 1000,
+    /// Bytes per pipe, 0 for no limit; whichever mark is reached first counts.
+    send_high_water_mark_bytes: u32 = 0,
+    receive_high_water_mark_bytes: u32 = 0,
+    /// What a full peer of a socket that does not wait loses: 0 this message, 1 the oldest ones, 2
+    /// its connection.
+    send_high_water_mark_policy: u32 = 0,
     /// Milliseconds before the first attempt to connect again; -1 never.
     reconnect_interval_ms: i32 = 100,
     /// Milliseconds; the interval doubles up to this. 0: it does not grow.
@@ -53,6 +64,13 @@ pub const SocketOptions = extern struct {
     connect_timeout_ms: u32 = 0,
     /// Bytes of one frame from a peer; -1 for no limit but the format's.
     message_bytes_max: i32 = -1,
+    /// Bytes of all parts of one message, and how many parts it may have; 0 for no limit.
+    whole_message_bytes_max: u32 = constants.whole_message_bytes_max_default,
+    message_parts_max: u32 = constants.message_parts_max_default,
+    /// Connections that one listener takes; 0 for no limit.
+    connections_max: u32 = constants.connections_max_default,
+    /// Those accepted whose handshake is not done, of all listeners; 0 for no limit.
+    handshakes_max: u32 = constants.handshakes_max_default,
     /// SO_SNDBUF and SO_RCVBUF, bytes; -1 leaves the kernel's.
     send_buffer_bytes: i32 = -1,
     receive_buffer_bytes: i32 = -1,
@@ -116,6 +134,24 @@ pub const SocketOptions = extern struct {
     /// Further properties of READY, encoded.
     metadata_bytes: u32 = 0,
     metadata_buffer: [metadata_bytes_max]u8 = @splat(0),
+
+    pub fn marks(options: *const SocketOptions) Marks {
+        return .{
+            .send = options.send_high_water_mark,
+            .receive = options.receive_high_water_mark,
+            .send_bytes = options.send_high_water_mark_bytes,
+            .receive_bytes = options.receive_high_water_mark_bytes,
+        };
+    }
+
+    pub fn policy(options: *const SocketOptions) Policy {
+        // Shared memory: anything may be in it.
+        return switch (options.send_high_water_mark_policy) {
+            1 => .drop_oldest,
+            2 => .disconnect,
+            else => .drop_newest,
+        };
+    }
 
     pub fn routing_id(options: *const SocketOptions) []const u8 {
         // Shared memory: never trust a length in it further than the buffer goes.

@@ -23,6 +23,7 @@ const Lock = @import("stdx/lock.zig").Lock;
 const pumps = @import("pump.zig");
 const relocation = @import("relocation.zig");
 const Luggage = relocation.Luggage;
+const sockets = @import("socket/socket.zig");
 const shared_blocks = @import("stdx/shared_blocks.zig");
 
 pub const Statistics = pumps.Statistics;
@@ -59,6 +60,10 @@ pub fn ProxyType(comptime IO: type) type {
         asks: std.ArrayList(u32) = .empty,
         answers: std.ArrayList(Answer) = .empty,
         statistics: Statistics = .{},
+        /// Of its sockets: the thread adds to them meanwhile. Null: `last_records` has the last
+        /// numbers, if there are any.
+        records: [3]?*const sockets.Record = @splat(null),
+        last_records: [3]?sockets.Record = @splat(null),
         endpoints: std.ArrayList(Endpoint) = .empty,
 
         const Answer = struct {
@@ -140,6 +145,28 @@ pub fn ProxyType(comptime IO: type) type {
             proxy.lock.acquire();
             defer proxy.lock.release();
             return proxy.statistics;
+        }
+
+        /// The counters of one of its sockets; null: the proxy has not got it.
+        pub fn read_record(proxy: *Proxy, index: u32) ?sockets.Record {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            const source = proxy.records[index] orelse return proxy.last_records[index];
+            return copy_record(source);
+        }
+
+        /// Each counter as it is at that moment, none of them in half.
+        fn copy_record(source: *const sockets.Record) sockets.Record {
+            const count = @sizeOf(sockets.Record) / @sizeOf(u64);
+            comptime assert(@alignOf(sockets.Record) == @alignOf(u64));
+            comptime assert(@sizeOf(sockets.Record) == count * @sizeOf(u64));
+            const words: *const [count]u64 = @ptrCast(source);
+            var copied: [count]u64 = undefined;
+            for (words, &copied) |*word, *to| to.* = @atomicLoad(u64, word, .monotonic);
+            var record: sockets.Record = @bitCast(copied);
+            // Of a ring that only the thread knows.
+            record.cursor = .{};
+            return record;
         }
 
         /// The endpoint, by its handle at the owner, whose addresses are wanted; null: none.
@@ -270,6 +297,7 @@ pub fn ProxyType(comptime IO: type) type {
             proxy.lock.acquire();
             proxy.wake = -1;
             proxy.lock.release();
+            for (0..proxy.records.len) |index| keep_record(proxy, index);
             context.deinit();
             release_all(&thread);
             proxy.set_phase(phase);
@@ -278,6 +306,7 @@ pub fn ProxyType(comptime IO: type) type {
         fn serve(thread: *Thread) Phase {
             const cargo = receive_cargo(thread) orelse return .ended;
             var pump = unpack(thread, cargo) orelse return .failed;
+            show_records(thread, &pump);
             thread.proxy.set_phase(.running);
             var command: Command = .run;
             while (command == .run or command == .pause) {
@@ -289,6 +318,34 @@ pub fn ProxyType(comptime IO: type) type {
             }
             end(thread, &pump, command);
             return .ended;
+        }
+
+        fn show_records(thread: *Thread, pump: *const Pump) void {
+            const proxy = thread.proxy;
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            for ([_]u32{ pump.front, pump.back, pump.capture }, &proxy.records) |handle, *record| {
+                const slot = thread.context.get(handle) orelse continue;
+                record.* = slot.socket.record;
+            }
+        }
+
+        /// The record is about to be freed.
+        fn keep_record(proxy: *Proxy, index: usize) void {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            const record = proxy.records[index] orelse return;
+            proxy.last_records[index] = copy_record(record);
+            proxy.records[index] = null;
+        }
+
+        /// A socket has ended after its linger.
+        fn forget(thread: *Thread, handle: u32) void {
+            const slot = thread.context.slots.get(handle).?;
+            for (thread.proxy.records, 0..) |record, index| {
+                if (record == slot.socket.record) keep_record(thread.proxy, index);
+            }
+            assert(thread.context.forget(handle));
         }
 
         /// Null: told to end before anything came.
@@ -368,11 +425,14 @@ pub fn ProxyType(comptime IO: type) type {
             const context = &thread.context;
             while (context.next_event()) |event| switch (event.kind) {
                 .buffer => lend(thread, event) catch {
-                    // The connection waits for it until its peer gives up.
-                    continue;
+                    _ = context.lend_buffer(event.handle, &.{}, 0);
                 },
                 .abandoned => release(thread, event.a),
-                .resolve => thread.proxy.ask(event.handle),
+                // As if the name was not known: it is asked for again.
+                .resolve => thread.proxy.ask(event.handle) catch {
+                    _ = context.resolved(event.handle, &.{}, &.{});
+                },
+                .closed => forget(thread, event.handle),
                 else => {},
             };
         }
@@ -392,10 +452,12 @@ pub fn ProxyType(comptime IO: type) type {
             if (!taken) release(thread, id);
         }
 
-        fn ask(proxy: *Proxy, endpoint: u32) void {
+        fn ask(proxy: *Proxy, endpoint: u32) error{OutOfMemory}!void {
             proxy.lock.acquire();
             defer proxy.lock.release();
-            proxy.asks.append(proxy.allocator, endpoint) catch return;
+            // The answer must not fail.
+            try proxy.answers.ensureTotalCapacity(proxy.allocator, proxy.endpoints.items.len);
+            try proxy.asks.append(proxy.allocator, endpoint);
             signal(proxy.owner_wake);
         }
 
@@ -418,7 +480,8 @@ pub fn ProxyType(comptime IO: type) type {
             for ([_]u32{ pump.front, pump.back, pump.capture }) |handle| {
                 const slot = context.get(handle) orelse continue;
                 const linger_ms = slot.socket.options.linger_ms;
-                context.close(handle, if (first_command == .end_now) 0 else linger_ms);
+                const ms = if (first_command == .end_now) 0 else linger_ms;
+                if (context.close_asking(slot, ms) != null) forget(thread, handle);
             }
             var command = first_command;
             while (context.slots.count() > 0 and command != .end_now) {

@@ -17,13 +17,17 @@ const frame = @import("zmtp/frame.zig");
 const Handshake = @import("zmtp/handshake.zig").Handshake;
 const options_module = @import("options.zig");
 const SocketOptions = options_module.SocketOptions;
+const Begun = @import("core/oldest.zig").Begun;
+const begun_of = @import("core/oldest.zig").begun_of;
 const Moving = @import("core/inproc.zig").Moving;
 const Outcome = @import("core/session.zig").Outcome;
 const Pipe = @import("core/pipe.zig").Pipe;
 const receive_ring = @import("core/receive_ring.zig");
+const Slabs = @import("stdx/slab.zig").Slabs;
 const SocketType = @import("zmtp/socket_type.zig").SocketType;
 const socks = @import("net/socks.zig");
 const sockets = @import("socket/socket.zig");
+const PeerTraffic = @import("core/statistics.zig").PeerTraffic;
 
 const bytes_options = std.enums.values(options_module.Bytes).len;
 
@@ -32,6 +36,8 @@ pub const Luggage = struct {
     arena: std.heap.ArenaAllocator,
     type: sockets.Type,
     options: SocketOptions,
+    /// Its counters go on.
+    record: sockets.Record = .{},
     bytes: [bytes_options][]const u8 = @splat(""),
     listeners: std.ArrayList(Listener) = .empty,
     connections: std.ArrayList(Connection) = .empty,
@@ -73,6 +79,7 @@ pub const Connection = struct {
     endpoint: u32,
     named: bool = false,
     addresses: []const Address = &.{},
+    address_index: u8 = 0,
     source: Address = .{},
     proxy: ?*const socks.Client = null,
     identity: []const u8 = "",
@@ -90,8 +97,9 @@ pub const Connection = struct {
     received: []const u8 = "",
     /// For the peer: the rest of a message that it has in part, then whole ones.
     unsent: []const u8 = "",
-    /// A part of the first message has gone already.
-    unsent_begun: bool = false,
+    /// At its front, of what has gone in part already.
+    unsent_begun: Begun = .{},
+    traffic: ?PeerTraffic = null,
     unsent_messages: u32 = 0,
 };
 
@@ -132,6 +140,7 @@ pub fn take(context: anytype, allocator: Allocator, handle: u32) error{OutOfMemo
         .subscriber => |*subscriber| try copy_topics(&subscriber.topics, &luggage.topics, arena),
         else => {},
     }
+    luggage.record = slot.socket.record.*;
     strip(context, slot);
     context.close(handle, 0);
     return luggage;
@@ -155,7 +164,7 @@ fn strip(context: anytype, slot: anytype) void {
 fn copy_pending(socket: *const sockets.Socket, arena: Allocator) error{OutOfMemory}![]const u8 {
     var frames: std.ArrayList(u8) = .empty;
     const ring = &socket.ring;
-    var position = ring.cursor.taken;
+    var position = ring.taken_until();
     while (position != ring.cursor.filled) : (position +%= 1) {
         const part = ring.peek(position);
         if (part.flags & receive_ring.flag_cut != 0) continue;
@@ -243,19 +252,16 @@ fn copy_session(
         .connecting = session.kind == .connecting,
         .endpoint = session.endpoint,
         .link = link,
-        .name = try arena.dupe(u8, session.name.text()),
-        .named = session.named,
-        .addresses = try arena.dupe(Address, session.addresses[0..session.addresses_count]),
-        .source = session.source,
-        .proxy = if (session.proxy) |proxy| try arena_copy(arena, proxy.*) else null,
         .identity = try arena.dupe(u8, pipe.identity),
         .local_id = try arena.dupe(u8, pipe.local_id),
         .speaks_3_1 = pipe.speaks_3_1,
         .peer_type = pipe.peer_type,
         .unsent = try pipe.send.copy_unsent(arena),
-        .unsent_begun = !pipe.send.at_boundary(),
+        .unsent_begun = begun_of(&pipe.send),
         .unsent_messages = pipe.send.messages,
+        .traffic = if (pipe.peer_traffic) |it| it.* else null,
     };
+    if (session.route) |route| try copy_route(&result, route, arena);
     try copy_subscriptions(&result, socket, pipe, arena);
     var received: std.ArrayList(u8) = .empty;
     var run = pipe.receive.head;
@@ -276,6 +282,15 @@ fn copy_session(
     }
     result.received = received.items;
     return result;
+}
+
+fn copy_route(result: *Connection, route: anytype, arena: Allocator) error{OutOfMemory}!void {
+    result.name = try arena.dupe(u8, route.name.text());
+    result.named = route.named;
+    result.addresses = try arena.dupe(Address, route.addresses[0..route.addresses_count]);
+    result.address_index = route.address_index;
+    result.source = route.source;
+    if (route.proxy) |proxy| result.proxy = try arena_copy(arena, proxy.*);
 }
 
 /// Whether its connection goes along; what is not connected yet, connects there.
@@ -329,6 +344,11 @@ pub fn unpack(context: anytype, luggage: *Luggage, moved: anytype) !u32 {
         try slot.socket.set_bytes(@enumFromInt(index), bytes);
     }
     slot.socket.options.* = luggage.options;
+    slot.socket.record.* = luggage.record;
+    // What is there now, not what has been, is counted anew.
+    slot.socket.record.cursor = .{};
+    slot.socket.record.connections = 0;
+    slot.socket.record.events_waiting = 0;
     for (luggage.topics.items) |topic| try slot.socket.subscribe(topic, true);
     // The peers know us already: nobody greets them again.
     slot.socket.quiet = true;
@@ -357,25 +377,12 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     const kind: @FieldType(@TypeOf(context.*).Session, "kind") =
         if (connection.connecting) .connecting else .accepted;
     const session = try context.make_session(slot, kind, 0);
-    // The context ends it like any other when something below fails.
+    // The context ends it like any other when something below fails, before it is counted.
+    errdefer session.state = .idle;
     const endpoint = session.handle;
     const pipe = &session.pipe;
-    try pipe.set_identity(connection.identity);
-    try pipe.set_local_id(connection.local_id);
-    pipe.speaks_3_1 = connection.speaks_3_1;
-    pipe.peer_type = connection.peer_type;
-    const slabs = &context.resources.slabs;
-    pipe.send.travels = connection.link != null or connection.name.len > 0;
-    if (connection.name.len > 0) try session.name.set(slabs, connection.name);
-    if (connection.unsent.len > 0) try pipe.send.push_unsent(
-        slabs,
-        connection.unsent,
-        connection.unsent_messages,
-        connection.unsent_begun,
-    );
-    session.named = connection.named;
-    session.set_addresses(connection.addresses);
-    if (connection.connecting) try session.set_route(&connection.source, connection.proxy);
+    try restore_pipe(pipe, &context.resources.slabs, connection);
+    try restore_route(session, connection);
     var linked: ?Outcome = null;
     if (connection.link) |link| linked = link.arrive(session, &context.mailbox);
     connection.link = null;
@@ -402,6 +409,7 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     }
     var outcome: Outcome = .{};
     session.engine.state = .traffic;
+    session.engine.trust();
     try feed(session, connection.received, &outcome);
     session.engine.state = .idle;
     if (!connection.connecting) {
@@ -418,10 +426,36 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
     return endpoint;
 }
 
+fn restore_pipe(pipe: *Pipe, slabs: *Slabs, connection: *const Connection) error{OutOfMemory}!void {
+    try pipe.set_identity(connection.identity);
+    try pipe.set_local_id(connection.local_id);
+    pipe.speaks_3_1 = connection.speaks_3_1;
+    pipe.peer_type = connection.peer_type;
+    if (connection.traffic) |*known| pipe.restore_traffic(known);
+    pipe.send.travels = connection.link != null or connection.name.len > 0;
+    const begun = connection.unsent_begun;
+    const rest = connection.unsent[0..@intCast(begun.bytes)];
+    const whole = connection.unsent[rest.len..];
+    const messages = connection.unsent_messages - begun.messages;
+    if (rest.len > 0) try pipe.send.push_unsent(slabs, rest, begun.messages, true);
+    if (whole.len > 0) try pipe.send.push_unsent(slabs, whole, messages, false);
+    pipe.send_full = pipe.conflated == null and pipe.send_limit_reached();
+}
+
+fn restore_route(session: anytype, connection: *const Connection) error{OutOfMemory}!void {
+    const route = session.route orelse return;
+    const slabs = &session.resources.slabs;
+    if (connection.name.len > 0) try route.name.set(slabs, connection.name);
+    route.named = connection.named;
+    route.set_addresses(connection.addresses);
+    route.address_index = connection.address_index;
+    try session.set_route(&connection.source, connection.proxy);
+}
+
 /// Goes on with a connection where it was.
 fn adopt(session: anytype, fd: i32, connection: *const Connection) !Outcome {
     session.fd = fd;
-    session.peer_address = session.io.peer_address(fd);
+    session.peer = .of(&session.io.peer_address(fd));
     session.set_limits();
     try session.watch_readable();
     if (connection.handshake) |handshake| return adopt_handshake(session, handshake, connection);
@@ -442,10 +476,13 @@ fn adopt_handshake(
     connection: *const Connection,
 ) !Outcome {
     session.state = .handshaking;
-    const own = try session.resources.slabs.create(Handshake);
+    const slabs = &session.resources.slabs;
+    const own = try slabs.create(Handshake);
+    errdefer if (session.engine.state != .handshaking) slabs.destroy(own);
     own.* = handshake.*;
     own.config.routing_id = session.options.routing_id();
-    own.config.extra_metadata = session.options.metadata();
+    const metadata = session.options.metadata();
+    own.config.extra_metadata = try @TypeOf(session.engine).keep_metadata(slabs, metadata);
     session.engine.state = .{ .handshaking = own };
     try session.keep_tail(connection.received);
     if (session.send_control(connection.control) != null) return error.OutOfMemory;
@@ -479,6 +516,8 @@ fn feed(session: anytype, bytes: []const u8, outcome: *Outcome) !void {
                     .more = found.more,
                     .command = found.command,
                 };
+                try session.large.?.ask(&session.resources.slabs);
+                session.pipe.expected_bytes = if (found.command) 0 else found.body_bytes;
                 outcome.buffer_wanted = true;
                 return session.keep_tail(rest[found.header_bytes..]);
             },

@@ -97,18 +97,23 @@ const layers = [_]struct { name: []const u8, imports: []const []const u8 }{
     .{ .name = "context_endpoints", .imports = &.{
         "stdx", "io", "net", "core", "context_inproc",
     } },
+    .{ .name = "context_closing", .imports = &.{"context_inproc"} },
+    .{ .name = "context_limits", .imports = &.{ "io", "net", "core" } },
+    .{ .name = "context_stats", .imports = &.{ "stdx", "io", "net", "core" } },
     .{ .name = "context_monitor", .imports = &.{"core"} },
+    .{ .name = "context_poll", .imports = &.{ "stdx", "io" } },
     .{ .name = "context", .imports = &.{
-        "stdx",   "constants",      "options",           "crypto",
-        "io",     "zmtp",           "net",               "core",
-        "socket", "context_inproc", "context_endpoints", "context_monitor",
+        "stdx",            "constants",      "options",           "crypto",
+        "io",              "zmtp",           "net",               "core",
+        "socket",          "context_inproc", "context_endpoints", "context_monitor",
+        "context_closing", "context_limits", "context_poll",      "context_stats",
     } },
     .{ .name = "pump", .imports = &.{ "stdx", "zmtp", "core" } },
     .{ .name = "relocation", .imports = &.{
         "stdx", "constants", "options", "io", "zmtp", "net", "core", "socket",
     } },
     .{ .name = "proxy", .imports = &.{
-        "stdx", "constants", "io", "context", "pump", "relocation",
+        "stdx", "constants", "io", "socket", "context", "pump", "relocation",
     } },
     .{ .name = "abi", .imports = &.{
         "stdx", "constants", "options", "io", "core", "socket", "context", "proxy",
@@ -126,7 +131,9 @@ const layers = [_]struct { name: []const u8, imports: []const []const u8 }{
 const test_helpers = [_][]const u8{ "io/variants.zig", "stdx/snap.zig", "zmtp/hex.zig" };
 
 /// Files that nothing has to import: where programs begin.
-const roots = [_][]const u8{ "lib.zig", "abi_gen.zig", "unit_tests.zig", "tidy.zig" };
+const roots = [_][]const u8{
+    "lib.zig", "abi_gen.zig", "fuzz.zig", "sim/swarm.zig", "unit_tests.zig", "tidy.zig",
+};
 
 const File = struct {
     /// Relative to zig/.
@@ -157,6 +164,8 @@ fn layer_of(path: []const u8) []const u8 {
 
 fn is_test_file(path: []const u8) bool {
     return mem.startsWith(u8, path, "sim/") or
+        mem.startsWith(u8, path, "fuzz/") or
+        mem.eql(u8, path, "fuzz.zig") or
         mem.endsWith(u8, path, "_fuzz.zig") or
         mem.endsWith(u8, path, "_benchmark.zig") or
         mem.endsWith(u8, path, "_test.zig") or

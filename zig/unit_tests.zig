@@ -9,6 +9,7 @@ comptime {
     _ = @import("core/monitor.zig");
     _ = @import("core/receive_ring.zig");
     _ = @import("core/send_queue_test.zig");
+    _ = @import("core/statistics.zig");
     _ = @import("io/address.zig");
     _ = @import("io/backend_test.zig");
     _ = @import("io/eventfd.zig");
@@ -20,9 +21,12 @@ comptime {
     _ = @import("sim/attack_test.zig");
     _ = @import("sim/connect_test.zig");
     _ = @import("sim/draft_test.zig");
+    _ = @import("sim/events_test.zig");
     _ = @import("sim/fault_test.zig");
+    _ = @import("sim/flow_test.zig");
     _ = @import("sim/heartbeat_test.zig");
     _ = @import("sim/inproc_test.zig");
+    _ = @import("sim/limit_test.zig");
     _ = @import("sim/memory_io.zig");
     _ = @import("sim/pattern_test.zig");
     _ = @import("sim/pubsub_test.zig");
@@ -30,7 +34,9 @@ comptime {
     _ = @import("sim/reconnect_test.zig");
     _ = @import("sim/relocation_test.zig");
     _ = @import("sim/session_test.zig");
+    _ = @import("sim/split_test.zig");
     _ = @import("sim/stream_test.zig");
+    _ = @import("sim/swarm_ledger.zig");
     _ = @import("sim/wire_test.zig");
     _ = @import("socket/notices.zig");
     _ = @import("socket/subscription_trie.zig");
@@ -44,6 +50,7 @@ comptime {
     _ = @import("stdx/shared_blocks.zig");
     _ = @import("stdx/slab.zig");
     _ = @import("stdx/snap.zig");
+    _ = @import("stdx/spin.zig");
     _ = @import("stdx/time.zig");
     _ = @import("zmtp/command.zig");
     _ = @import("zmtp/frame.zig");

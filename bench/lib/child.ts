@@ -50,6 +50,7 @@ export interface ChildOptions {
   name: string
   /** The CPUs to pin it to. */
   cores?: readonly number[] | undefined
+  environment?: Record<string, string> | undefined
   deadlineMs: number
 }
 
@@ -69,6 +70,7 @@ export class Child {
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
+      env: { ...process.env, ...options.environment },
     })
     alive.add(this)
     void this.#process.exited.then(() => alive.delete(this))

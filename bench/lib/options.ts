@@ -1,6 +1,6 @@
 // The flags, the same for every benchmark program.
 import { parseArgs } from "node:util"
-import { CONTENDERS, useBinaries, type Contender, type Measurement } from "./peers.ts"
+import { BACKENDS, CONTENDERS, on, useBinaries, type Contender, type Measurement } from "./peers.ts"
 import type { Transport } from "./pair.ts"
 
 export const SIZES = [64, 256, 1024, 4096, 16384, 65536] as const
@@ -28,7 +28,8 @@ export const HELP = `Flags
   --only 64,1024      message sizes in bytes             (default ${SIZES.join(",")})
   --transports tcp    tcp, ipc                           (default both)
   --peers libzmq,raw  ${[...new Set(CONTENDERS.map((c) => c.peer))].join(", ")}
-  --modes plain       modes of monocoque: plain, batches, borrowed, sync, proxy
+  --modes plain       modes of monocoque: plain, batches, borrowed, sync, plain-spin, sync-spin, proxy
+  --backends epoll    io_uring, epoll: each mode of monocoque on each of them (default what there is)
   --rounds 7          interleaved rounds, medians of them (default 5)
   --seconds 0.5       length of one throughput measurement
   --hwm 1000          both high-water marks, of every peer
@@ -46,6 +47,7 @@ export function parseOptions(program: string, argv = process.argv.slice(2)): Ben
       transports: { type: "string" },
       peers: { type: "string" },
       modes: { type: "string" },
+      backends: { type: "string" },
       rounds: { type: "string", default: "5" },
       seconds: { type: "string" },
       hwm: { type: "string", default: "1000" },
@@ -70,7 +72,7 @@ export function parseOptions(program: string, argv = process.argv.slice(2)): Ben
     sizes: only ?? (quick ? [64, 1024, 65536] : SIZES),
     only,
     transports: transports(values.transports ?? (quick ? "tcp" : "tcp,ipc")),
-    contenders: contenders(values.peers, values.modes),
+    contenders: onBackends(values.backends, contenders(values.peers, values.modes)),
     rounds: numbers("rounds", values.rounds, 1)[0]!,
     seconds: positive("seconds", values.seconds ?? (quick ? "0.3" : "0.6")),
     hwm: numbers("hwm", values.hwm, 0)[0]!,
@@ -88,6 +90,15 @@ function contenders(peers: string | undefined, modes: string | undefined): Conte
   const ours = CONTENDERS.filter((contender) => contender.peer === "monocoque")
   const wantedModes = names("modes", modes, ours.map((contender) => contender.mode))
   return CONTENDERS.filter(({ peer, mode }) => wantedPeers.has(peer) && (peer !== "monocoque" || wantedModes.has(mode)))
+}
+
+function onBackends(list: string | undefined, all: Contender[]): Contender[] {
+  if (list === undefined) return all
+  const wanted = names("backends", list, BACKENDS)
+  const chosen = BACKENDS.filter((backend) => wanted.has(backend))
+  return all.flatMap((contender) =>
+    contender.peer === "monocoque" ? chosen.map((backend) => on(backend, contender)) : contender,
+  )
 }
 
 /** The names in a list, each of which must be known; all of them without a list. */

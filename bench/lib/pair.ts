@@ -79,7 +79,8 @@ export async function runPair(contender: Contender, options: PairOptions): Promi
   const start = (task: string, endpoint: string, core: number | undefined) => {
     const name = `${contender.id} ${task} (${transport}, ${work.size} B)`
     const command = [...commandOf(contender.peer, roles.program), task, "--endpoint", endpoint, ...flagsOf(work, contender)]
-    const child = new Child(command, { name, cores: core === undefined ? undefined : [core], deadlineMs })
+    const { environment } = contender
+    const child = new Child(command, { name, cores: core === undefined ? undefined : [core], environment, deadlineMs })
     children.push(child)
     return child
   }
@@ -110,7 +111,7 @@ export async function runAlone(
 ): Promise<PeerRecord> {
   const name = `${contender.id} ${task} (${program}, ${work.size} B)`
   const command = [...commandOf(contender.peer, program), task, "--endpoint", `inproc://${program}`, ...flagsOf(work, contender)]
-  const child = new Child(command, { name, cores, deadlineMs })
+  const child = new Child(command, { name, cores, environment: contender.environment, deadlineMs })
   try {
     const result = await child.record()
     await child.finish()

@@ -16,6 +16,7 @@ export interface Contender {
   peer: PeerName
   mode: string
   in: readonly Measurement[]
+  environment?: Record<string, string>
   /** A guess of its cost, for the message count of the first round; later rounds use the rate they saw. */
   messageNs: number
   byteNs: number
@@ -101,6 +102,24 @@ export const CONTENDERS: readonly Contender[] = [
     byteNs: 0.4,
   },
   {
+    id: "monocoque/plain-spin",
+    label: "monocoque, plain, spinning",
+    peer: "monocoque",
+    mode: "plain-spin",
+    in: ["latency"],
+    messageNs: 150,
+    byteNs: 0.5,
+  },
+  {
+    id: "monocoque/sync-spin",
+    label: "monocoque, synchronous, spinning",
+    peer: "monocoque",
+    mode: "sync-spin",
+    in: ["latency"],
+    messageNs: 70,
+    byteNs: 0.4,
+  },
+  {
     id: "monocoque/proxy",
     label: "monocoque, Proxy",
     peer: "monocoque",
@@ -110,6 +129,18 @@ export const CONTENDERS: readonly Contender[] = [
     byteNs: 0.8,
   },
 ]
+
+export const BACKENDS = ["io_uring", "epoll"] as const
+
+/** The same contender on one back end, beside itself on the other. */
+export function on(backend: (typeof BACKENDS)[number], contender: Contender): Contender {
+  return {
+    ...contender,
+    id: `${contender.id}, ${backend}`,
+    label: `${contender.label}, ${backend}`,
+    environment: { MONOCOQUE_BACKEND: backend },
+  }
+}
 
 export const BASELINE = CONTENDERS[0]!.id
 

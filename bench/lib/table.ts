@@ -1,11 +1,12 @@
 // Tables of markdown: a row per contender, ratios to the first of them.
-import { BASELINE, CONTENDERS } from "./peers.ts"
+import { BACKENDS, BASELINE, CONTENDERS, on } from "./peers.ts"
 import type { Series } from "./rounds.ts"
 import { medianRatio } from "./stats.ts"
 
 /** One row per contender that took part, in the order of the catalogue. */
 export function rowsOf<S, T>(series: readonly Series<S, T>[], cells: (contender: string) => string[]): string[][] {
-  const present = CONTENDERS.filter(({ id }) => series.some(({ contender }) => contender === id))
+  const all = CONTENDERS.flatMap((contender) => [contender, ...BACKENDS.map((backend) => on(backend, contender))])
+  const present = all.filter(({ id }) => series.some(({ contender }) => contender === id))
   return present.map(({ id, label }) => [label, ...cells(id)])
 }
 

@@ -3,8 +3,9 @@
 //   batches   for await (const batch of pull.batches())       await push.sendMany(messages)
 //   borrowed  the same with { borrow: true }                  await push.sendMany(messages)
 //   sync      pull.receiveManySync({ borrow: true })          push.sendSync(message)
+// Round trips also in "plain-spin" and "sync-spin": context.spin = 50.
 // The rules that all peers follow are in peer.h.
-import { Pull, Push, Reply, Request } from "../../src/index.ts"
+import { context, Pull, Push, Reply, Request } from "../../src/index.ts"
 import { batchBytes, batchOf, TIMEOUT_MS } from "./batch.ts"
 import {
   LatencyMeter,
@@ -70,12 +71,18 @@ async function pushBatches(push: Push, payload: Buffer, count: number): Promise<
   if (left > 0) await push.sendMany(batch.slice(0, left))
 }
 
+/** Whether the calls are the synchronous ones. */
+function waiting(mode: string): boolean {
+  if (mode.endsWith("-spin")) context.spin = 50
+  return mode.startsWith("sync")
+}
+
 async function repBind({ endpoint, count, warmup, mode }: PeerOptions): Promise<void> {
   await using reply = new Reply()
   await reply.bind(endpoint)
   print({ endpoint: reply.lastEndpoint })
   const meter = new ReplyMeter(count, warmup)
-  if (mode === "sync") {
+  if (waiting(mode)) {
     do reply.sendSync(reply.receiveSync({ timeout: TIMEOUT_MS }))
     while (meter.more())
   } else {
@@ -93,10 +100,11 @@ async function reqConnect({ endpoint, size, count, warmup, mode }: PeerOptions):
   request.connect(endpoint)
   const payload = Buffer.alloc(size, 1)
   const meter = new LatencyMeter(count, warmup)
+  const sync = waiting(mode)
   for (let i = 0; i < count + warmup; i += 1) {
     const start = performance.now()
     let reply: readonly Uint8Array[]
-    if (mode === "sync") {
+    if (sync) {
       request.sendSync(payload)
       reply = request.receiveSync({ timeout: TIMEOUT_MS })
     } else {

@@ -1,9 +1,7 @@
 // Which shared library: an override from the environment, the packaged file, and for an error the
 // list of what was tried.
 
-import { existsSync } from "node:fs";
-
-/** Where the library is, or why none was found. */
+/** Where the library has to be, and for an error what was tried. */
 export interface Library {
   path: string | undefined;
   tried: string[];
@@ -18,11 +16,11 @@ export function findLibrary(): Library {
   if (override) {
     tried.push(`${override} (${LIBRARY_VARIABLE})`);
     // An override that is wrong must not be papered over with another build.
-    return { path: existsSync(override) ? override : undefined, tried };
+    return { path: override, tried };
   }
   const packaged = packagedLibrary();
   tried.push(packaged ?? "zig-out/lib/linux-x64/libmonocoque.so of the package");
-  return { path: packaged && existsSync(packaged) ? packaged : undefined, tried };
+  return { path: packaged, tried };
 }
 
 function packagedLibrary(): string | undefined {

@@ -3,6 +3,7 @@
 
 import { dlopen, type Pointer, toArrayBuffer } from "bun:ffi";
 import { FINGERPRINT, functions } from "./abi.generated.ts";
+import { node } from "../node.ts";
 import { findLibrary } from "./library.ts";
 
 /** Memory that is passed for the length of one call. */
@@ -19,12 +20,16 @@ export interface Native {
   arena_lend(chunk: Memory, bytes: number): number;
   arena_viewed(viewed: number): void;
   tick(blocking: number): number;
+  spin(microseconds: number): void;
+  memory_limit(kibibytes: number): void;
+  poll(): void;
   flush(): number;
   wait(timeoutMs: number): number;
   has_events(): number;
   events(): number;
   socket_open(type: number): number;
   socket_close(socket: number, lingerMs: number): number;
+  socket_forget(socket: number): number;
   socket_bind(socket: number): number;
   socket_bind_inproc(socket: number, name: Memory, bytes: number): number;
   socket_connect_inproc(socket: number, name: Memory, bytes: number): number;
@@ -33,6 +38,7 @@ export interface Native {
   socket_disconnect(socket: number, endpoint: number, lingerMs: number): number;
   socket_connections(socket: number, endpoint: number): number;
   socket_unsent(socket: number): number;
+  socket_queues(socket: number): number;
   socket_peers(socket: number, skipped: number): number;
   socket_limits_changed(socket: number): number;
   socket_subscribe(socket: number, topic: Memory, bytes: number): number;
@@ -56,6 +62,7 @@ export interface Native {
   monitor_next(socket: number): number;
   proxy_create(memoryMib: number): number;
   proxy_give(proxy: number, front: number, back: number, capture: number): number;
+  proxy_socket(proxy: number, index: number): number;
   proxy_command(proxy: number, command: number): number;
   proxy_running(proxy: number): number;
   proxy_ask(proxy: number): number;
@@ -90,13 +97,8 @@ export function load(): Loaded {
 
 function open(): Loaded {
   const { path, tried } = findLibrary();
-  if (path === undefined) {
-    throw new Error(
-      `monocoque: the native library was not found. Tried: ${tried.join(", ")}. ` +
-        "In a checkout run `npm run build`; elsewhere reinstall the package.",
-    );
-  }
-  const symbols = openLibrary(path);
+  if (path === undefined) throw notFound(tried);
+  const symbols = openLibrary(path, tried);
   const call = symbols as unknown as Record<string, (...args: unknown[]) => unknown>;
   const native: Record<string, unknown> = {};
   for (const name of Object.keys(functions)) {
@@ -109,7 +111,14 @@ function open(): Loaded {
   };
 }
 
-function openLibrary(path: string) {
+function notFound(tried: string[]): Error {
+  return new Error(
+    `monocoque: the native library was not found. Tried: ${tried.join(", ")}. ` +
+      "In a checkout run `npm run build`; elsewhere reinstall the package.",
+  );
+}
+
+function openLibrary(path: string, tried: string[]) {
   // The fingerprint alone first: the other functions may not even exist in a stale library.
   const { monocoque_fingerprint } = functions;
   let fingerprint: number;
@@ -117,6 +126,7 @@ function openLibrary(path: string) {
     // Never closed: a call after that would be a segmentation fault.
     fingerprint = dlopen(path, { monocoque_fingerprint }).symbols.monocoque_fingerprint();
   } catch (cause) {
+    if (!node.fs.existsSync(path)) throw notFound(tried);
     throw new Error(
       `monocoque: ${path} could not be loaded: ${reasonOf(cause)}. ` +
         "In a checkout run `npm run build`; elsewhere reinstall the package.",

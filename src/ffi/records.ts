@@ -6,14 +6,20 @@ import {
   AddressRecord,
   ConnectRecord,
   ContextRecord,
+  CursorRecord,
+  ENTRY_CUT,
+  ENTRY_MORE,
   EntryRecord,
   MonitorEventRecord,
   PeerRecord,
   PeerStatsRecord,
   ProxySideRecord,
   ProxyStatisticsRecord,
+  QueuesRecord,
   RING_ENTRIES,
   SharedRecord,
+  SocketRecord,
+  TrafficRecord,
 } from "./abi.generated.ts";
 
 /** Where the parts of a socket's receive ring are in the memory shared with it, in 32-bit words. */
@@ -163,13 +169,68 @@ export interface NativePeer {
   send_messages: number;
   receive_messages: number;
   send_bytes: number;
+  receive_bytes: number;
+  messages_in: number;
+  messages_out: number;
+  bytes_in: number;
+  bytes_out: number;
+  connected_ms: number;
+  number: number;
+  socketType: number;
+  routingId: Buffer;
+  remote: string;
 }
 
 export function readPeers(record: DataView, count: number): NativePeer[] {
   const first = ContextRecord.peers.offset;
-  const read = (_: unknown, index: number) =>
-    readCounters(record, PeerStatsRecord, first + index * PeerStatsRecord.bytes);
+  const layout = PeerStatsRecord;
+  const read = (_: unknown, index: number) => {
+    const base = first + index * layout.bytes;
+    const numbers = readCounters(record, layout, base);
+    const id = record.byteOffset + base + layout.routing_id.offset;
+    return {
+      ...numbers,
+      ...readCounters(record, TrafficRecord, base + layout.traffic.offset),
+      socketType: record.getInt32(base + layout.socket_type.offset, true),
+      routingId: Buffer.from(new Uint8Array(record.buffer, id, numbers.routing_id_bytes)),
+      remote: readString(record, base + layout.text.offset, numbers.text_bytes!),
+    };
+  };
   return Array.from({ length: count }, read) as unknown[] as NativePeer[];
+}
+
+/** What `socket_queues` leaves in the context's record. */
+export function readQueues(record: DataView): Record<string, number> {
+  return readCounters(record, QueuesRecord, ContextRecord.queues.offset);
+}
+
+/** Of the memory that is shared with a socket: messages that can be taken without a call. */
+export function messagesInRing(shared: DataView): number {
+  const cursor = SharedRecord.record.offset + SocketRecord.cursor.offset;
+  const taken = shared.getUint32(cursor + CursorRecord.taken.offset, true);
+  const filled = shared.getUint32(cursor + CursorRecord.filled.offset, true);
+  let count = 0;
+  for (let position = taken; position !== filled; position = (position + 1) >>> 0) {
+    const entry = ((position & RING_MASK) * ENTRY_WORDS + ENTRIES + FLAGS) * 4;
+    if ((shared.getUint32(entry, true) & (ENTRY_MORE | ENTRY_CUT)) === 0) count += 1;
+  }
+  return count;
+}
+
+/** Of the memory that is shared with a socket: events that its observer has not taken. */
+export function eventsWaiting(shared: DataView): number {
+  return shared.getUint32(SharedRecord.record.offset + SocketRecord.events_waiting.offset, true);
+}
+
+const DROPPED_EVENTS = SharedRecord.record.offset + SocketRecord.dropped_events.offset;
+
+/** Events that nobody had read in time. */
+export function droppedEvents(shared: DataView): number {
+  return Number(shared.getBigUint64(DROPPED_EVENTS, true));
+}
+
+export function countDroppedEvent(shared: DataView): void {
+  shared.setBigUint64(DROPPED_EVENTS, shared.getBigUint64(DROPPED_EVENTS, true) + 1n, true);
 }
 
 export interface MonitorEvent {
@@ -178,23 +239,31 @@ export interface MonitorEvent {
   endpoint: number;
   connection: number;
   value: number;
-  peer: string;
+  missed: number;
+  timeUs: number;
+  pid: number;
+  uid: number;
+  local: string;
+  remote: string;
 }
 
 export function readMonitorEvent(record: DataView): MonitorEvent {
   const base = ContextRecord.monitor_event.offset;
   const word = (field: Field) => record.getUint32(base + field.offset, true);
+  const text = (field: Field, bytes: Field) =>
+    readString(record, base + field.offset, word(bytes));
   return {
     type: word(MonitorEventRecord.type),
     reason: word(MonitorEventRecord.reason),
     endpoint: word(MonitorEventRecord.endpoint),
     connection: word(MonitorEventRecord.connection),
     value: word(MonitorEventRecord.value),
-    peer: readString(
-      record,
-      base + MonitorEventRecord.peer.offset,
-      word(MonitorEventRecord.peer_bytes),
-    ),
+    missed: word(MonitorEventRecord.missed),
+    timeUs: Number(record.getBigUint64(base + MonitorEventRecord.time_us.offset, true)),
+    pid: word(MonitorEventRecord.process_id),
+    uid: word(MonitorEventRecord.user_id),
+    local: text(MonitorEventRecord.local, MonitorEventRecord.local_bytes),
+    remote: text(MonitorEventRecord.remote, MonitorEventRecord.remote_bytes),
   };
 }
 

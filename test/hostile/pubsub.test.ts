@@ -61,7 +61,7 @@ class Stage {
       (event) => event.type === "disconnect" && (event.peer?.endsWith(`:${peer.port}`) ?? false),
     );
     await eventually(() => told() !== undefined, "the disconnect event", 3000);
-    expect(told()!.reason).toBe(reason);
+    expect(told()!.reason as string).toBe(reason);
   }
 
   close(): void {

@@ -242,7 +242,7 @@ export class Scene {
       (event) => event.type === "disconnect" && (event.peer?.endsWith(`:${peer.port}`) ?? false),
     );
     await eventually(() => told() !== undefined, "the disconnect event", 3000);
-    expect(told()!.reason).toBe(reason);
+    expect(told()!.reason as string).toBe(reason);
     if (type === undefined) return;
     const failure = this.events.find(
       (event) => event.connection === told()!.connection && event.type.startsWith("handshake:error"),

@@ -79,7 +79,7 @@ function endOf(socket: Socket): End {
       return socket.lastEndpoint!;
     },
     connect: async (endpoint) => socket.connect(endpoint),
-    close: async () => socket.close(),
+    close: async () => void socket.close(),
   };
 }
 

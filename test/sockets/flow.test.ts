@@ -63,10 +63,17 @@ describe.each(transports)("the high-water marks over %s", (transport) => {
   });
 });
 
-test("memory is bounded while a reader is stuck", async () => {
+test.each([
+  ["messages", 100, 0],
+  ["bytes", 0, 1_000_000],
+] as const)("memory is bounded by a mark of %s while a reader is stuck", async (_, mark, bytes) => {
   using line = pipeline({
-    push: { sendHighWaterMark: 100, sendBufferSize: 65_536 },
-    pull: { receiveHighWaterMark: 100, receiveBufferSize: 65_536 },
+    push: { sendHighWaterMark: mark, sendHighWaterMarkBytes: bytes, sendBufferSize: 65_536 },
+    pull: {
+      receiveHighWaterMark: mark,
+      receiveHighWaterMarkBytes: bytes,
+      receiveBufferSize: 65_536,
+    },
   });
   const before = nativeContext().stats().memory_live_bytes;
   const sent = await fill(line.push, Buffer.alloc(10_000));

@@ -30,7 +30,7 @@ async function refusal(options: PushOptions, endpoint = "tcp://127.0.0.1:9"): Pr
   push.connect(endpoint);
   push.ref();
   const failed = await closed;
-  expect((await retried).reason).toBe(failed.reason as string);
+  expect((await retried).reason).toBe(failed.reason);
   return failed;
 }
 

@@ -10,6 +10,7 @@ const libc = dlopen("libc.so.6", {
   listen: { args: ["i32", "i32"], returns: "i32" },
   connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
+  setrlimit: { args: ["i32", "ptr"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
@@ -99,6 +100,11 @@ export function connect(fd: number, address: Buffer): void {
 
 export function close(fd: number): void {
   check(libc.close(fd), "close");
+}
+
+/** As many as this process may have from now on (RLIMIT_NOFILE). */
+export function limitDescriptors(count: number): void {
+  check(libc.setrlimit(7, new BigUint64Array([BigInt(count), BigInt(count)])), "setrlimit");
 }
 
 /** Whether a descriptor is open. */

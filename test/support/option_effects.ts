@@ -7,7 +7,9 @@ const kernel = "sockets/kernel_options.test.ts";
 const socks = "sockets/socks.test.ts";
 const beats = "sockets/heartbeats.test.ts";
 const redials = "sockets/reconnect.test.ts";
+const limits = "hostile/limits.test.ts";
 const own = "sockets/options_effect.test.ts";
+const marks = "sockets/flow_bytes.test.ts";
 const topics = "sockets/options_effect_topics.test.ts";
 const requests = "sockets/request_reply.test.ts";
 
@@ -21,6 +23,10 @@ export const optionEffects: Record<OptionName, readonly [file: string, test: str
   heartbeatInterval: [beats, "a peer that answers nothing is taken for dead"],
   heartbeatTimeout: [beats, "heartbeatTimeout is what a silent peer has"],
   heartbeatTimeToLive: [beats, "is told to the peer, which acts on it"],
+  connectionsMax: [limits, "lets as many in as it says"],
+  handshakesMax: [limits, "0 lets all of them wait"],
+  messagePartsMax: [limits, "%s ends the connection of who sends more"],
+  messageBytesMax: [limits, "%s ends the connection of who sends more"],
   backlog: [kernel, "a listener lets as many wait as the backlog says"],
   connectTimeout: [kernel, "connectTimeout ends an attempt that gets no answer"],
   tcpKeepalive: [kernel, "keep-alive, with its three parameters"],
@@ -41,6 +47,9 @@ export const optionEffects: Record<OptionName, readonly [file: string, test: str
   concurrency: ["sockets/waiting.test.ts", "closing ends all of them"],
   sendBufferSize: [kernel, "buffers of that size over %s"],
   sendHighWaterMark: ["sockets/flow.test.ts", "count messages, not parts"],
+  sendHighWaterMarkBytes: [marks, "holds a sender whose peer is not there"],
+  receiveHighWaterMarkBytes: [marks, "keeps for later"],
+  sendHighWaterMarkPolicy: [marks, "disconnect: it loses its connection"],
   sendTimeout: ["sockets/waiting.test.ts", "rejects with EAGAIN after sendTimeout"],
   receiveBufferSize: [kernel, "buffers of that size over %s"],
   receiveHighWaterMark: [kernel, "a raised one of the receiver lets the sender's messages in"],

@@ -2,7 +2,7 @@
 // for something that has no event.
 
 import { afterEach, expect } from "bun:test";
-import { type Event, type EventType, Pull, Push, type Socket, ZmqError } from "../../src/index.ts";
+import { type EventOfType, type EventType, Pull, Push, type Socket, ZmqError } from "../../src/index.ts";
 import type { PullOptions, PushOptions } from "../../src/index.ts";
 
 export const transports = ["tcp", "ipc"] as const;
@@ -89,7 +89,7 @@ export async function until(what: string, done: () => boolean, limitMs = 5000): 
 }
 
 /** The next event of a type. */
-export function event(socket: Socket, type: EventType): Promise<Event> {
+export function event<E extends EventType>(socket: Socket, type: E): Promise<EventOfType<E>> {
   return new Promise((resolve) => socket.events.once(type, resolve));
 }
 

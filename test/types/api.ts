@@ -4,10 +4,13 @@
 import {
   type BatchOptions,
   type Event,
+  type EventOfType,
+  type EventReason,
   type EventType,
   type Message,
   type MessageLike,
   type Observer,
+  type ProtocolErrorCode,
   Pull,
   type PullOptions,
   Push,
@@ -176,9 +179,24 @@ export async function events(pull: Pull) {
   observer.on(type, listener).once("accept", listener).off(type, listener);
   for await (const event of pull.events) {
     is<Same<typeof event, Event>>();
-    const interval: number | undefined = event.interval;
-    if (event.type === "connect:retry") console.log(interval);
+    // @ts-expect-error: only connect:retry has one
+    console.log(event.interval);
+    if (event.type === "connect:retry") is<Same<typeof event.interval, number>>();
+    if (event.type === "handshake:error:protocol") {
+      const code: ProtocolErrorCode = event.error.code;
+      console.log(code satisfies `ERR_${string}`);
+    }
+    const reason: EventReason | undefined = event.reason;
+    if (reason === "peer_closed") console.log(new Date(event.time), event.local, event.remote);
   }
+  observer.on("connect:retry", (event) => {
+    is<Same<typeof event, EventOfType<"connect:retry">>>();
+  });
+  observer.once("handshake:error:auth", ({ error }) => {
+    is<Same<typeof error.status, 300 | 400 | 500 | undefined>>();
+  });
+  const lost: number = observer.dropped;
+  console.log(lost);
   // @ts-expect-error: no event is called that
   observer.on("error", listener);
   // @ts-expect-error: an observer comes from a socket

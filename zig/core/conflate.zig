@@ -21,7 +21,8 @@ pub fn keep_newest(queue: *SendQueue, slabs: *Slabs) u32 {
     while (current) |begin| {
         const end = end_of_message(begin);
         current = end.next;
-        const begun = begin.start > 0 or begin.continues or begin.first;
+        const rest = begin.content == .rest or begin.continues;
+        const begun = begin.start > 0 or rest or begin.first;
         if (begun or end.messages == 0 or end == last) {
             before = end;
             continue;
@@ -59,7 +60,8 @@ fn drop_segments(queue: *SendQueue, slabs: *Slabs, begin: *Segment, end: ?*Segme
     return dropped;
 }
 
-fn find_borrowed(queue: *SendQueue) void {
+/// Segments before the first borrowed one have gone.
+pub fn find_borrowed(queue: *SendQueue) void {
     queue.borrowed_behind = null;
     if (queue.borrowed == 0) return;
     var current = queue.head.?;
@@ -156,4 +158,27 @@ test "whatever the kernel takes, peers get whole messages and the newest one las
         try life.check(99);
         try std.testing.expectEqual(0, life.queue.messages);
     }
+}
+
+test "the rest of a borrowed message of one part stays: its peer would take what follows for it" {
+    const testing = std.testing;
+    var slabs: Slabs = .init(1 << 30);
+    defer slabs.deinit();
+    var queue: SendQueue = .{};
+    const payload = [_]u8{'x'} ** 3000;
+    try queue.push(&slabs, &payload, false, true);
+    try testing.expectEqual(0, keep_newest(&queue, &slabs));
+    // The kernel takes some of it, and its owner has his memory back.
+    queue.advance(&slabs, 1000);
+    try queue.detach(&slabs);
+    for (0..3) |number| {
+        try queue.push(&slabs, "newer", false, false);
+        try testing.expectEqual(@intFromBool(number > 0), keep_newest(&queue, &slabs));
+    }
+    try testing.expectEqual(2, queue.messages);
+    var vectors: [4]std.posix.iovec_const = undefined;
+    try testing.expectEqual(2, queue.gather(&vectors));
+    // Nine bytes of header, see zmtp/frame.zig.
+    try testing.expectEqual(9 + 3000 - 1000, vectors[0].len);
+    try testing.expectEqual(2, queue.clear(&slabs));
 }

@@ -38,6 +38,8 @@ pub const Scan = struct {
     /// Messages that end in them, and where the last one does.
     messages: u32 = 0,
     boundary_end: u32 = 0,
+    /// Frames of messages with others behind them: with `messages` that is all there are.
+    parts_begun: u32 = 0,
     /// What comes right behind them.
     then: union(enum) {
         /// Nothing, or the beginning of a frame.
@@ -66,12 +68,14 @@ pub const Engine = struct {
     arena_frame_bytes_max: u32 = constants.arena_frame_bytes_max,
     /// Commands up to this may be longer than the arena's frames: publishers take long topics.
     command_bytes_max: u32 = 0,
-    /// Parts received of the message that is not complete yet.
+    /// Of one message, in all its parts.
+    message_bytes_max: u64 = constants.frame_bytes_max,
+    parts_max: u32 = constants.message_parts_max_default,
+    /// Parts received of the message that is not complete yet, and their bytes.
     parts: u32 = 0,
+    message_bytes: u64 = 0,
     /// Size of the last whole frame with its header: a guess at the next ones.
     frame_bytes_last: u32 = 0,
-    /// What a handshake tells the peer beyond the usual.
-    metadata: slab.Block = &.{},
 
     pub fn start(
         engine: *Engine,
@@ -83,16 +87,10 @@ pub const Engine = struct {
         const handshake = try slabs.create(Handshake);
         errdefer slabs.destroy(handshake);
         handshake.* = .init(config);
-        // The owner may change it before it is sent.
-        if (config.extra_metadata.len > 0) {
-            engine.metadata = try slabs.allocate(config.extra_metadata.len);
-            const copy = engine.metadata[0..config.extra_metadata.len];
-            @memcpy(copy, config.extra_metadata);
-            handshake.config.extra_metadata = copy;
-        }
+        handshake.config.extra_metadata = try keep_metadata(slabs, config.extra_metadata);
         handshake.start(output);
         engine.state = .{ .handshaking = handshake };
-        engine.parts = 0;
+        engine.begin_message();
     }
 
     pub fn handshake_done(engine: *Engine, slabs: *Slabs) void {
@@ -101,15 +99,46 @@ pub const Engine = struct {
     }
 
     fn end_handshake(engine: *Engine, slabs: *Slabs) void {
-        slabs.destroy(engine.state.handshaking);
-        if (engine.metadata.len > 0) slabs.free(engine.metadata);
-        engine.metadata = &.{};
+        const handshake = engine.state.handshaking;
+        const metadata = handshake.config.extra_metadata;
+        if (metadata.len > 0) slabs.free_bytes(metadata);
+        slabs.destroy(handshake);
+    }
+
+    /// What a handshake tells the peer beyond the usual: the owner may change it before it is sent.
+    pub fn keep_metadata(slabs: *Slabs, metadata: []const u8) error{OutOfMemory}![]const u8 {
+        if (metadata.len == 0) return "";
+        const block = try slabs.allocate(metadata.len);
+        @memcpy(block[0..metadata.len], metadata);
+        return block[0..metadata.len];
     }
 
     pub fn stop(engine: *Engine, slabs: *Slabs) void {
         if (engine.state == .handshaking) engine.end_handshake(slabs);
         engine.state = .idle;
+        engine.begin_message();
+    }
+
+    /// What comes was taken before, or comes from this process.
+    pub fn trust(engine: *Engine) void {
+        engine.frame_bytes_max = constants.frame_bytes_max;
+        engine.message_bytes_max = std.math.maxInt(u64);
+        engine.parts_max = std.math.maxInt(u32);
+    }
+
+    fn begin_message(engine: *Engine) void {
         engine.parts = 0;
+        engine.message_bytes = 0;
+    }
+
+    /// The largest next frame of the message that is not complete yet.
+    fn body_bytes_max(engine: *const Engine) u64 {
+        const left = engine.message_bytes_max -| engine.message_bytes;
+        return @min(engine.frame_bytes_max, left);
+    }
+
+    fn too_large(engine: *const Engine, body_bytes: u64) Reason {
+        return if (body_bytes > engine.frame_bytes_max) .frame_too_large else .message_too_large;
     }
 
     /// Walks over whole frames. Stops at a command, a large frame, a violation, or the end.
@@ -119,11 +148,15 @@ pub const Engine = struct {
         var result: Scan = .{};
         var position: u32 = 0;
         var parts = engine.parts;
+        var bytes_max = engine.body_bytes_max();
         const end: u32 = @intCast(bytes.len);
         while (frame.decode(bytes[position..])) |header| {
             const header_bytes: u32 = header.header_size;
-            if (header.body_size > engine.frame_bytes_max) {
-                result.then = .{ .failure = .frame_too_large };
+            // A command is no part of the message that it comes in the middle of.
+            if (header.body_size > bytes_max and
+                (!header.command() or header.body_size > engine.frame_bytes_max))
+            {
+                result.then = .{ .failure = engine.too_large(header.body_size) };
                 break;
             }
             const body_bytes: u32 = @intCast(header.body_size);
@@ -134,24 +167,7 @@ pub const Engine = struct {
                     result.then = .{ .failure = .reserved_flags };
                     break;
                 }
-                if (body_bytes > available) {
-                    if (header_bytes + body_bytes <= engine.arena_frame_bytes_max) break;
-                    result.then = if (body_bytes > engine.command_bytes_max)
-                        .{ .failure = .malformed_command }
-                    else
-                        .{ .large = .{
-                            .header_bytes = header_bytes,
-                            .body_bytes = body_bytes,
-                            .more = false,
-                            .command = true,
-                        } };
-                    break;
-                }
-                const body = bytes[position + header_bytes ..][0..body_bytes];
-                result.then = .{ .command = .{
-                    .frame_bytes = header_bytes + body_bytes,
-                    .body = body,
-                } };
+                result.then = engine.scan_command(bytes[position..], header, available);
                 break;
             }
             if (body_bytes > available) {
@@ -166,11 +182,18 @@ pub const Engine = struct {
             engine.frame_bytes_last = header_bytes + body_bytes;
             if (header.more()) {
                 parts += 1;
-                if (parts >= constants.message_parts_max) {
+                result.parts_begun += 1;
+                if (parts >= engine.parts_max) {
                     result.then = .{ .failure = .message_too_many_parts };
                     break;
                 }
+                engine.message_bytes += body_bytes;
+                bytes_max = engine.body_bytes_max();
             } else {
+                if (parts > 0) {
+                    engine.message_bytes = 0;
+                    bytes_max = engine.body_bytes_max();
+                }
                 parts = 0;
                 result.messages += 1;
                 result.boundary_end = position;
@@ -181,10 +204,39 @@ pub const Engine = struct {
         return result;
     }
 
+    /// At a command frame, of which so much of the body is there.
+    fn scan_command(
+        engine: *const Engine,
+        bytes: []const u8,
+        header: frame.Header,
+        available: u32,
+    ) @FieldType(Scan, "then") {
+        const header_bytes: u32 = header.header_size;
+        const body_bytes: u32 = @intCast(header.body_size);
+        const is_large = header_bytes + body_bytes > engine.arena_frame_bytes_max;
+        // Also when all of it is here: where the bytes were cut must not decide.
+        if (is_large and body_bytes > engine.command_bytes_max) {
+            return .{ .failure = .malformed_command };
+        }
+        if (body_bytes <= available) return .{ .command = .{
+            .frame_bytes = header_bytes + body_bytes,
+            .body = bytes[header_bytes..][0..body_bytes],
+        } };
+        if (!is_large) return .rest;
+        return .{ .large = .{
+            .header_bytes = header_bytes,
+            .body_bytes = body_bytes,
+            .more = false,
+            .command = true,
+        } };
+    }
+
     /// A large frame is complete.
-    pub fn large_done(engine: *Engine, more: bool) error{TooManyParts}!void {
-        engine.parts = if (more) engine.parts + 1 else 0;
-        if (engine.parts >= constants.message_parts_max) return error.TooManyParts;
+    pub fn large_done(engine: *Engine, body_bytes: u32, more: bool) error{TooManyParts}!void {
+        if (!more) return engine.begin_message();
+        engine.parts += 1;
+        engine.message_bytes += body_bytes;
+        if (engine.parts >= engine.parts_max) return error.TooManyParts;
     }
 };
 

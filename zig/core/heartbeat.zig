@@ -37,8 +37,7 @@ pub const Heartbeat = struct {
     leave_ns: u64 = 0,
     /// While we do not read: we look whether there is something unread.
     look_ns: u64 = 0,
-    /// Signs of life, and what they were at our last PING and at the peer's; wrap.
-    progress: u32 = 0,
+    /// The session's signs of life at our last PING and at the peer's.
     progress_at_ping: u32 = 0,
     progress_at_leave: u32 = 0,
     /// Context of our last PING, and when it was queued; 0: it has been answered.
@@ -103,16 +102,26 @@ pub fn start(session: anytype) void {
     if (session.link != null or !session.socket_type.has_handshake()) return;
     const interval = interval_ns(session);
     if (interval == 0) return;
-    session.heartbeat.ping_ns = beat_after(session.io.now_ns() + interval / 2, interval);
+    // Asked for and not to be had: it would be a peer that may hang for ever.
+    const it = begin(session) catch return session.pipe.doom(.out_of_memory);
+    it.ping_ns = beat_after(session.io.now_ns() + interval / 2, interval);
+}
+
+fn begin(session: anytype) error{OutOfMemory}!*Heartbeat {
+    if (session.heartbeat) |it| return it;
+    const it = try session.resources.slabs.create(Heartbeat);
+    it.* = .{};
+    session.heartbeat = it;
+    return it;
 }
 
 /// What is due is done.
 pub fn on_timer(session: anytype, now_ns: u64) Outcome {
     assert(session.state == .active);
-    const it = &session.heartbeat;
+    const it = session.heartbeat orelse return .{};
     if (due(it.answer_ns, now_ns)) {
         it.answer_ns = 0;
-        if (it.progress == it.progress_at_ping) {
+        if (session.progress == it.progress_at_ping) {
             if (!excused(session)) return session.disconnect(.heartbeat_timeout);
             const timeout = timeout_ns(session);
             if (timeout > 0) it.answer_ns = now_ns + timeout;
@@ -120,7 +129,7 @@ pub fn on_timer(session: anytype, now_ns: u64) Outcome {
     }
     if (due(it.leave_ns, now_ns)) {
         it.leave_ns = 0;
-        if (it.progress == it.progress_at_leave) {
+        if (session.progress == it.progress_at_leave) {
             if (!excused(session)) return session.disconnect(.heartbeat_timeout);
             it.leave_ns = now_ns + ttl_ns(it.peer_ttl);
         }
@@ -146,7 +155,7 @@ fn excused(session: anytype) bool {
 }
 
 fn ping(session: anytype, now_ns: u64) void {
-    const it = &session.heartbeat;
+    const it = session.heartbeat.?;
     const interval = interval_ns(session);
     // Switched off meanwhile, or we have said that nothing follows.
     if (interval == 0 or session.shut) {
@@ -170,14 +179,15 @@ fn ping(session: anytype, now_ns: u64) void {
     const timeout = timeout_ns(session);
     if (timeout == 0) return;
     // Who has not answered the one before gets no more time by this one.
-    if (it.answer_ns != 0 and it.progress == it.progress_at_ping) return;
-    it.progress_at_ping = it.progress;
+    if (it.answer_ns != 0 and session.progress == it.progress_at_ping) return;
+    it.progress_at_ping = session.progress;
     it.answer_ns = now_ns + timeout;
 }
 
 /// A PING came; it is answered.
 pub fn pinged(session: anytype, answer: []const u8, ttl: u16, outcome: *Outcome) ?Reason {
-    const it = &session.heartbeat;
+    const it = begin(session) catch return .out_of_memory;
+    session.resources.beats +%= 1;
     const now_ns = session.io.now_ns();
     note_interval(it, now_ns);
     it.peer_ping_ns = now_ns;
@@ -185,7 +195,7 @@ pub fn pinged(session: anytype, answer: []const u8, ttl: u16, outcome: *Outcome)
     it.peer_ttl = ttl;
     it.leave_ns = 0;
     if (ttl > 0 and session.link == null) {
-        it.progress_at_leave = it.progress;
+        it.progress_at_leave = session.progress;
         // On a grid as fine as the TTL itself: many peers are one wake-up.
         it.leave_ns = beat_after(now_ns + ttl_ns(ttl) - 1, ttl_ns(1));
         outcome.deadline = true;
@@ -202,7 +212,7 @@ fn note_interval(it: *Heartbeat, now_ns: u64) void {
 }
 
 fn pong(session: anytype, answer: []const u8) ?Reason {
-    const it = &session.heartbeat;
+    const it = session.heartbeat.?;
     if (session.shut or it.pongs_queued == pongs_queued_max) return null;
     // No place for it between the parts of a message: the peer will ask again.
     if (session.pipe.send.writing) return null;
@@ -216,13 +226,15 @@ fn pong(session: anytype, answer: []const u8) ?Reason {
 /// to read up to there.
 pub fn closes_gently(session: anytype) bool {
     if (session.fd < 0 or session.state != .active) return false;
-    if (session.peer_address.family() == .unix) return false;
-    return session.heartbeat.peer_pings or session.heartbeat.ping_ns != 0;
+    if (session.peer.address().family() == .unix) return false;
+    const it = session.heartbeat orelse return false;
+    return it.peer_pings or it.ping_ns != 0;
 }
 
 /// A PONG came: how long was it on its way? Only the last PING counts, and it once.
 pub fn answered(session: anytype, context: []const u8) void {
-    const it = &session.heartbeat;
+    session.resources.beats +%= 1;
+    const it = session.heartbeat orelse return;
     if (it.asked_ns == 0 or !std.mem.eql(u8, context, std.mem.asBytes(&it.sequence))) return;
     const round_trip_us = (session.io.now_ns() -| it.asked_ns) / time.ns_per_us;
     it.round_trip_us = @intCast(std.math.clamp(round_trip_us, 1, std.math.maxInt(u32)));
@@ -231,7 +243,7 @@ pub fn answered(session: anytype, context: []const u8) void {
 
 /// The pipe is full: the connection is not read for a while.
 pub fn paused(session: anytype, outcome: *Outcome) void {
-    const it = &session.heartbeat;
+    const it = session.heartbeat orelse return;
     // When the next PING is read tells nothing of when it came.
     it.peer_ping_ns = 0;
     if (it.look_ns != 0 or session.link != null) return;
@@ -250,7 +262,7 @@ fn look_step_ns(it: *const Heartbeat) u64 {
 /// Bytes lie in the kernel that we do not read now, a PING may be among them.
 pub fn left_unread(session: anytype) Outcome {
     var outcome: Outcome = .{};
-    const it = &session.heartbeat;
+    const it = session.heartbeat orelse return outcome;
     // Nobody waits for an answer any more.
     if (session.end_behind or it.look_ns != 0) return outcome;
     paused(session, &outcome);

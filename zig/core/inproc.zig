@@ -6,6 +6,7 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 const constants = @import("../constants.zig");
+const cut = @import("oldest.zig").cut;
 const inproc = @import("../net/inproc.zig");
 const Outcome = @import("session.zig").Outcome;
 const io_module = @import("../io/io.zig");
@@ -51,6 +52,8 @@ pub fn about(
         .socket_type = socket_type,
         .send_high_water_mark = if (conflates) 1 else options.send_high_water_mark,
         .receive_high_water_mark = if (conflates) 1 else options.receive_high_water_mark,
+        .send_high_water_mark_bytes = if (conflates) 0 else options.send_high_water_mark_bytes,
+        .holds_back = !conflates and options.policy() == .drop_oldest,
     };
     if (socket_type.sends_identity()) result.set_routing_id(options.routing_id());
     return result;
@@ -60,8 +63,9 @@ pub fn about(
 pub fn start(session: anytype, mailbox: *inproc.Mailbox) Outcome {
     assert(session.kind == .connecting and session.link == null);
     const own = about(session.socket_type, session.options, session.pipe.conflated != null);
+    const name = session.route.?.name.text();
     session.state = .connecting;
-    session.link = inproc.connect(session.name.text(), mailbox, session.handle, &own) catch {
+    session.link = inproc.connect(name, mailbox, session.handle, &own) catch {
         return session.disconnect(.out_of_memory);
     };
     return collect(session);
@@ -86,14 +90,23 @@ pub fn collect(session: anytype) Outcome {
     // Where only the newest message counts, each side drops for itself.
     if (pipe.conflated == null) {
         pipe.send_high_water_mark = news.send_limit;
+        pipe.hand_over_max = news.send_hold;
     } else pipe.hand_over_max = news.send_limit;
     const half = pipes.Pipe.low_water_mark(news.receive_limit);
     // Without a limit, too: the sender counts what is on its way.
     const every = if (half == 0) constants.acknowledge_every_max else half;
-    pipe.acknowledge_every = @min(every, constants.acknowledge_every_max);
+    // Who holds back waits for those that we have.
+    const hold = news.receive_hold;
+    const held = if (hold == 0) every else pipes.Pipe.low_water_mark(hold);
+    pipe.acknowledge_every = @min(every, held, constants.acknowledge_every_max);
     outcome.writable = take_credits(session, news.credits);
     // What was held back: nobody else will think of it.
-    if (pipe.conflated != null and !outcome.established) _ = session.flush();
+    if (pipe.hand_over_max != 0 and !outcome.established) {
+        const waiting = !pipe.send.empty();
+        const flushed = session.flush();
+        outcome.writable = outcome.writable or flushed.writable;
+        outcome.drained = waiting and flushed.drained;
+    }
     session.readable = session.readable or end.readable();
     session.end_behind = end.peer_gone;
     return outcome;
@@ -119,7 +132,7 @@ fn begin_traffic(session: anytype) void {
     }
     session.engine.state = .traffic;
     session.engine.command_bytes_max = constants.command_bytes_max;
-    session.engine.frame_bytes_max = constants.frame_bytes_max;
+    session.engine.trust();
     session.state = .active;
     pipe.connected = true;
 }
@@ -129,6 +142,7 @@ fn begin_traffic(session: anytype) void {
 pub const Moving = struct {
     end: *inproc.End,
     handed_over: u32,
+    handed_over_bytes: u64,
     unacknowledged: u32,
     /// The sender waits for room.
     full: bool,
@@ -138,6 +152,7 @@ pub const Moving = struct {
         return .{
             .end = session.link orelse return null,
             .handed_over = session.pipe.handed_over,
+            .handed_over_bytes = session.pipe.handed_over_bytes,
             .unacknowledged = session.pipe.read_unacknowledged(),
             .full = session.pipe.send_full,
         };
@@ -158,6 +173,7 @@ pub const Moving = struct {
         moving.end.move(mailbox, session.handle);
         begin_traffic(session);
         pipe.handed_over = moving.handed_over;
+        pipe.handed_over_bytes = moving.handed_over_bytes;
         pipe.acknowledged = 0 -% moving.unacknowledged;
         // The peer is asked again to tell of room.
         pipe.send_full = moving.full;
@@ -185,43 +201,82 @@ pub fn receive_vector(
     return end.receive(buffers[0..vectors.len]);
 }
 
-/// Hands over everything that is complete.
+/// Hands over what is complete, and no more than the peer may have.
 pub fn flush(session: anytype) Outcome {
-    if (session.state != .active or held_back(session)) return .{};
     const pipe = &session.pipe;
     const queue = &pipe.send;
-    const before = queue.messages;
-    var chain = queue.hand_over(&session.resources.slabs);
-    if (chain.first == null) return .{ .drained = queue.empty() };
-    const count = before - queue.messages;
-    const credits = session.link.?.send(chain) catch {
-        // The peer has just left: as with bytes that a kernel had taken.
-        chain.free();
-        pipe.lost += count;
-        return .{ .drained = queue.empty(), .writable = pipe.drained() };
-    };
-    pipe.handed_over += count;
-    return .{ .drained = queue.empty(), .writable = take_credits(session, credits) };
+    var writable = false;
+    while (session.state == .active and !queue.empty() and !held_back(session)) {
+        const before = queue.messages;
+        const bytes_before = queue.bytes;
+        const slabs = &session.resources.slabs;
+        var chain = queue.hand_over(slabs, if (pipe.hand_over_max == 0)
+            std.math.maxInt(u32)
+        else
+            cut(queue, slabs, pipe.hand_over_max - pipe.handed_over, room_bytes(pipe)));
+        if (chain.first == null) break;
+        const count = before - queue.messages;
+        const credits = session.link.?.send(chain) catch {
+            // The peer has just left: as with bytes that a kernel had taken.
+            chain.free();
+            pipe.lost += count;
+            break;
+        };
+        const bytes = bytes_before - queue.bytes;
+        pipe.handed_over += count;
+        pipe.handed_over_bytes += bytes;
+        pipe.count_out(count -| pipe.subscriptions_queued, bytes);
+        pipe.subscriptions_queued -|= count;
+        if (take_credits(session, credits)) writable = true;
+    }
+    return .{ .drained = queue.empty(), .writable = pipe.drained() or writable };
 }
 
 /// A queue of the newest message keeps it while the peer has not read enough of those before: they
-/// would all wait there.
+/// would all wait there. Where the oldest give way, they can do so only here.
 fn held_back(session: anytype) bool {
     const pipe = &session.pipe;
     const limit = pipe.hand_over_max;
-    if (limit == 0 or pipe.handed_over < limit) return false;
-    pipe.handed_over -|= session.link.?.want(pipe.handed_over - limit + 1);
-    return pipe.handed_over >= limit;
+    if (limit == 0) return false;
+    const bytes_max = hand_over_bytes_max(pipe);
+    for (0..2) |_| {
+        const wanted: inproc.Credits = .{
+            .messages = (pipe.handed_over +| 1) -| limit,
+            .bytes = (pipe.handed_over_bytes +| 1) -| bytes_max,
+        };
+        if (wanted.messages == 0 and wanted.bytes == 0) return false;
+        settle(pipe, session.link.?.want(wanted));
+    }
+    return true;
 }
 
-/// So many messages of ours have been read. True: a full pipe takes messages again.
-fn take_credits(session: anytype, credits: u32) bool {
+/// Half of a queue's mark may be in the link, the other half can be dropped.
+fn hand_over_bytes_max(pipe: *const pipes.Pipe) u64 {
+    const mark = pipe.send_bytes_max;
+    return if (mark == 0) std.math.maxInt(u64) else @max(1, mark / 2);
+}
+
+fn room_bytes(pipe: *const pipes.Pipe) u64 {
+    return hand_over_bytes_max(pipe) - pipe.handed_over_bytes;
+}
+
+fn settle(pipe: *pipes.Pipe, credits: inproc.Credits) void {
+    pipe.handed_over -|= credits.messages;
+    pipe.handed_over_bytes -|= credits.bytes;
+}
+
+/// So much of ours has been read, or taken. True: a full pipe takes messages again.
+fn take_credits(session: anytype, credits: inproc.Credits) bool {
     const pipe = &session.pipe;
-    pipe.handed_over -|= credits;
+    settle(pipe, credits);
     if (!pipe.send_full) return false;
     if (pipe.drained()) return true;
     // Only now the peer has to wake us.
-    pipe.handed_over -|= session.link.?.want(pipe.too_many());
+    const wanted: inproc.Credits = .{
+        .messages = pipe.too_many(),
+        .bytes = pipe.too_many_bytes(),
+    };
+    settle(pipe, session.link.?.want(wanted));
     return pipe.drained();
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A pipe outlives the connections of a connecting session; a listener's connection has a pipe of
 //! its own. Sockets see pipes and nothing below them. The limits count whole messages, as libzmq's
-//! do: a message in progress is never refused, and a full queue opens again when half of it
-//! (⌈HWM/2⌉) has gone, so that a full link does not wake its writer for each message.
+//! do, and bytes, whichever is reached first: a message in progress is never refused, nor one that
+//! finds less than a mark, whatever its size. A full queue opens again when half of it (⌈HWM/2⌉)
+//! has gone, so that a full link does not wake its writer for each message.
 
 const std = @import("std");
 const assert = std.debug.assert;
@@ -13,17 +14,21 @@ const Link = @import("../stdx/intrusive_list.zig").Link;
 const Arena = @import("arena.zig").Arena;
 const command = @import("../zmtp/command.zig");
 const constants = @import("../constants.zig");
-const keep_newest = @import("conflate.zig").keep_newest;
+const drop_oldest = @import("oldest.zig").drop_oldest;
 const frame = @import("../zmtp/frame.zig");
+const keep_newest = @import("conflate.zig").keep_newest;
+const Marks = @import("../options.zig").Marks;
 const Peer = @import("../zmtp/handshake.zig").Peer;
+const Ends = @import("monitor.zig").Ends;
 const Reason = @import("monitor.zig").Reason;
 const ReceiveQueue = @import("receive_queue.zig").ReceiveQueue;
 const Run = @import("receive_queue.zig").Run;
 const SendQueue = @import("send_queue.zig").SendQueue;
-const Shared = @import("send_queue.zig").Shared;
+const Shared = @import("shared_frames.zig").Shared;
 const slab = @import("../stdx/slab.zig");
 const Slabs = slab.Slabs;
 const SocketType = @import("../zmtp/socket_type.zig").SocketType;
+const statistics = @import("statistics.zig");
 
 /// What all pipes of one context share.
 pub const Resources = struct {
@@ -44,8 +49,14 @@ pub const Resources = struct {
     doomed: List(Pipe, .doomed_link) = .{},
     /// Pipes whose peer in this process is to be told what has been read.
     unacknowledged: List(Pipe, .unacknowledged_link) = .{},
+    /// Heartbeats that came in this turn.
+    beats: u32 = 0,
     /// Lent buffers that nobody will ask for any more; the owner forgets them.
     abandoned: Abandoned = .{},
+    /// Sockets whose events are recorded.
+    monitored: u32 = 0,
+    /// Of the connection that ended last, for the event that tells of it.
+    ended: Ends = .{},
 
     /// Releases a run that left its queue without being handed out.
     pub fn gone(resources: *Resources, run: *Run) void {
@@ -104,8 +115,17 @@ pub const Pipe = struct {
     session: u32,
     send: SendQueue = .{},
     receive: ReceiveQueue = .{},
+    /// Null: there was no handshake yet, or no memory for it.
+    peer_traffic: ?*statistics.PeerTraffic = null,
+    /// Of its socket.
+    totals: *statistics.Totals,
     send_high_water_mark: u32,
     receive_high_water_mark: u32,
+    /// The same in bytes, 0 for no limit.
+    send_bytes_max: u32 = 0,
+    receive_bytes_max: u32 = 0,
+    /// Of a large part whose buffer is asked for: they count, and are in no queue yet.
+    expected_bytes: u32 = 0,
     /// The socket was told that the queue is full, and waits for half of it to drain.
     send_full: bool = false,
     receive_full: bool = false,
@@ -117,12 +137,12 @@ pub const Pipe = struct {
     lost: u32 = 0,
     /// What the peer calls itself; empty: nothing. In a slab.
     identity: []const u8 = "",
-    identity_block: slab.Block = &.{},
     /// Queued since the last flush.
     unflushed_bytes: u32 = 0,
+    /// In a queue that travels: subscriptions, which count as messages there.
+    subscriptions_queued: u32 = 0,
     /// What we call the peer: given by the caller of connect, or by the pattern. In a slab.
     local_id: []const u8 = "",
-    local_id_block: slab.Block = &.{},
     /// A small number that no other pipe of the socket has, for patterns that keep tables.
     number: u32 = 0,
     /// The peer takes SUBSCRIBE and CANCEL as commands (ZMTP 3.1).
@@ -131,7 +151,10 @@ pub const Pipe = struct {
     connecting: bool,
     /// Messages that the peer holds in this process and has not said to have read: they count.
     handed_over: u32 = 0,
-    /// Conflated: so many of them are the most; 0 for no limit.
+    /// Their bytes, as long as the peer has not taken them out of the link.
+    handed_over_bytes: u64 = 0,
+    /// Conflated, or the oldest give way: so many messages are the most, the others wait here; 0
+    /// for no limit.
     hand_over_max: u32 = 0,
     /// How many messages are read before the peer is told; 0: it need not know.
     acknowledge_every: u32 = 0,
@@ -168,6 +191,53 @@ pub const Pipe = struct {
         pipe.resources.doomed.push_back(pipe);
     }
 
+    // -- statistics -----------------------------------------------------------------------------
+
+    pub inline fn count_bytes_in(pipe: *Pipe, bytes: usize) void {
+        if (pipe.peer_traffic) |it| it.traffic.bytes_in += bytes;
+        pipe.totals.traffic.bytes_in += bytes;
+    }
+
+    /// They are in the receive queue, in so many frames.
+    pub inline fn count_messages_in(pipe: *Pipe, messages: u32, parts: u32) void {
+        if (pipe.peer_traffic) |it| it.traffic.messages_in += messages;
+        pipe.totals.traffic.messages_in += messages;
+        pipe.totals.parts_in += parts;
+    }
+
+    /// The kernel has taken them, or the peer in this process.
+    pub inline fn count_out(pipe: *Pipe, messages: u32, bytes: usize) void {
+        if (pipe.peer_traffic) |it| {
+            it.traffic.messages_out += messages;
+            it.traffic.bytes_out += bytes;
+        }
+        pipe.totals.traffic.messages_out += messages;
+        pipe.totals.traffic.bytes_out += bytes;
+    }
+
+    /// A handshake was done, and so many bytes have come in one piece with it.
+    pub fn count_established(pipe: *Pipe, now_ns: u64, bytes_behind: u32) void {
+        if (pipe.peer_traffic == null) {
+            const fresh = pipe.resources.slabs.create(statistics.PeerTraffic) catch return;
+            fresh.* = .{ .traffic = .{ .bytes_in = bytes_behind } };
+            pipe.peer_traffic = fresh;
+        }
+        pipe.peer_traffic.?.established_ns = now_ns;
+    }
+
+    /// As counted in another context.
+    pub fn restore_traffic(pipe: *Pipe, known: *const statistics.PeerTraffic) void {
+        pipe.count_established(known.established_ns, 0);
+        if (pipe.peer_traffic) |it| it.* = known.*;
+    }
+
+    fn count_subscription_out(pipe: *Pipe) void {
+        pipe.totals.commands_out += 1;
+        if (pipe.send.travels) pipe.subscriptions_queued += 1;
+    }
+
+    // -- sending --------------------------------------------------------------------------------
+
     pub fn writable(pipe: *const Pipe) bool {
         return !pipe.send_full and !pipe.orphaned;
     }
@@ -181,7 +251,7 @@ pub const Pipe = struct {
     ) error{OutOfMemory}!void {
         const resources = pipe.resources;
         const before = pipe.send.bytes;
-        try pipe.send.push(&resources.slabs, part, more, borrow and !pipe.send.travels);
+        try pipe.send.push(&resources.slabs, part, more, borrow and pipe.may_borrow(part));
         if (more) {
             // Nothing to send yet, but a borrowed payload has to be given back in time.
             if (pipe.send.borrowed > 0 and !pipe.dirty_link.linked()) {
@@ -193,6 +263,13 @@ pub const Pipe = struct {
         // Within the process a flush is no system call, and high-water marks count messages.
         const least: u64 = if (pipe.send.travels) constants.hand_over_bytes_min else 0;
         pipe.queued_own(@max(bytes, least));
+    }
+
+    /// What the kernel does not take has to be copied in the end. Where there is no room for that,
+    /// the copy is made now: it fails this call, and later it would be a connection.
+    fn may_borrow(pipe: *const Pipe, part: []const u8) bool {
+        if (pipe.send.travels) return false;
+        return pipe.resources.slabs.has_room(pipe.resources.dirty_bytes + part.len);
     }
 
     /// A whole message that is this queue's alone.
@@ -222,8 +299,25 @@ pub const Pipe = struct {
     /// A whole message is in the send queue.
     inline fn queued(pipe: *Pipe) void {
         if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
+        if (pipe.send_limit_reached()) pipe.filled_up();
+    }
+
+    pub inline fn send_limit_reached(pipe: *const Pipe) bool {
         const limit = pipe.send_high_water_mark;
-        if (pipe.send.messages + pipe.handed_over >= limit and limit != 0) pipe.filled_up();
+        if (pipe.send.messages + pipe.handed_over >= limit and limit != 0) return true;
+        const bytes_max = pipe.send_bytes_max;
+        return bytes_max != 0 and pipe.send.bytes + pipe.handed_over_bytes >= bytes_max;
+    }
+
+    /// Drops the oldest messages that nothing has gone of until one more finds room, or there is no
+    /// other. Returns how many.
+    pub fn make_room(pipe: *Pipe) u32 {
+        var dropped: u32 = 0;
+        while (pipe.send_limit_reached()) : (dropped += 1) {
+            if (!drop_oldest(&pipe.send, &pipe.resources.slabs)) return dropped;
+        }
+        pipe.send_full = false;
+        return dropped;
     }
 
     /// `received`: what arrives is messages. Of subscriptions every one counts.
@@ -231,6 +325,8 @@ pub const Pipe = struct {
         pipe.conflated = counter;
         pipe.send_high_water_mark = 1;
         pipe.receive_high_water_mark = @intFromBool(received);
+        pipe.send_bytes_max = 0;
+        pipe.receive_bytes_max = 0;
     }
 
     fn filled_up(pipe: *Pipe) void {
@@ -252,9 +348,11 @@ pub const Pipe = struct {
         pipe.queued();
     }
 
-    /// A message of one part that the peer did not send is received behind what it sent.
+    /// A message of one part that the peer did not send is received behind what it sent, and
+    /// counts as if it had.
     pub fn receive_own(pipe: *Pipe, body: []const u8) error{OutOfMemory}!void {
         try pipe.receive.push_own(&pipe.resources.slabs, body);
+        pipe.count_messages_in(1, 1);
         // The peer does not wait for it to be read.
         pipe.acknowledged +%= 1;
         // A connection that comes and goes brings no more of them than are read.
@@ -264,6 +362,7 @@ pub const Pipe = struct {
     /// Queues a command frame; no high-water mark applies to it.
     pub fn write_command(pipe: *Pipe, encoded: []const u8) error{OutOfMemory}!void {
         try pipe.send.push_command(&pipe.resources.slabs, encoded);
+        pipe.totals.commands_out += 1;
         if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
     }
 
@@ -284,6 +383,7 @@ pub const Pipe = struct {
             break :blk buffer[0 .. size + 1];
         };
         try pipe.send.push_control(&pipe.resources.slabs, prefix, topic);
+        pipe.count_subscription_out();
         if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
     }
 
@@ -292,6 +392,7 @@ pub const Pipe = struct {
         var buffer: [command.prefix_size_max]u8 = undefined;
         const prefix = command.encode_prefix(&buffer, if (joins) .join else .leave, group.len);
         try pipe.send.push_control(&pipe.resources.slabs, prefix, group);
+        pipe.count_subscription_out();
         if (!pipe.dirty_link.linked()) pipe.resources.dirty.push_back(pipe);
     }
 
@@ -301,7 +402,7 @@ pub const Pipe = struct {
 
     /// Messages left the send queue. True: a full pipe takes messages again.
     pub fn drained(pipe: *Pipe) bool {
-        if (!pipe.send_full or pipe.too_many() > 0) return false;
+        if (!pipe.send_full or pipe.too_many() > 0 or pipe.too_many_bytes() > 0) return false;
         pipe.send_full = false;
         return true;
     }
@@ -316,16 +417,25 @@ pub const Pipe = struct {
         return (pipe.send.messages + pipe.handed_over) -| (limit - gone);
     }
 
+    pub fn too_many_bytes(pipe: *const Pipe) u64 {
+        const limit = pipe.send_bytes_max;
+        if (limit == 0) return 0;
+        return (pipe.send.bytes + pipe.handed_over_bytes) -| limit / 2;
+    }
+
+    pub fn set_marks(pipe: *Pipe, marks: Marks) void {
+        pipe.send_high_water_mark = marks.send;
+        pipe.receive_high_water_mark = marks.receive;
+        pipe.send_bytes_max = marks.send_bytes;
+        pipe.receive_bytes_max = marks.receive_bytes;
+    }
+
     /// Other high-water marks. True: a full pipe takes messages again.
-    pub fn set_limits(pipe: *Pipe, send: u32, receive: u32) bool {
+    pub fn set_limits(pipe: *Pipe, marks: Marks) bool {
         if (pipe.conflated != null) return false;
-        pipe.send_high_water_mark = send;
-        pipe.receive_high_water_mark = receive;
-        if (pipe.receive_full and (receive == 0 or pipe.receive.messages < receive)) {
-            pipe.receive_full = false;
-            if (!pipe.resumed_link.linked()) pipe.resources.resumed.push_back(pipe);
-        }
-        const full = send != 0 and pipe.send.messages + pipe.handed_over >= send;
+        pipe.set_marks(marks);
+        if (pipe.receive_full and !pipe.receive_over_limit()) pipe.resume_receiving();
+        const full = pipe.send_limit_reached();
         const opened = pipe.send_full and !full;
         // A load balancer that has it among those with room gives it one message more.
         pipe.send_full = full;
@@ -336,10 +446,21 @@ pub const Pipe = struct {
     pub inline fn taken(pipe: *Pipe) void {
         if (pipe.orphaned) pipe.finish();
         if (pipe.acknowledge_every != 0) pipe.count_read();
-        if (!pipe.receive_full) return;
+        if (pipe.receive_full) pipe.taken_of_full();
+    }
+
+    fn taken_of_full(pipe: *Pipe) void {
+        const left = pipe.receive.messages;
         const limit = pipe.receive_high_water_mark;
-        assert(limit != 0);
-        if (pipe.receive.messages > limit - low_water_mark(limit)) return;
+        if (limit != 0 and left > limit - low_water_mark(limit)) return;
+        // What is behind the last message may be more than any mark: it has to be read on.
+        if (left > 0 and pipe.receive_bytes_max != 0) {
+            if (pipe.unread_bytes() > pipe.receive_bytes_max / 2) return;
+        }
+        pipe.resume_receiving();
+    }
+
+    fn resume_receiving(pipe: *Pipe) void {
         pipe.receive_full = false;
         if (!pipe.resumed_link.linked()) pipe.resources.resumed.push_back(pipe);
     }
@@ -362,6 +483,7 @@ pub const Pipe = struct {
         const list = &pipe.resources.unacknowledged;
         if (pipe.unacknowledged_link.linked()) list.remove(pipe);
         pipe.handed_over = 0;
+        pipe.handed_over_bytes = 0;
         pipe.acknowledge_every = acknowledge_every;
         pipe.acknowledged = pipe.receive.arrived -% pipe.receive.messages;
     }
@@ -373,8 +495,7 @@ pub const Pipe = struct {
 
     /// After bytes came in: is it time to stop reading the connection?
     pub fn receive_limit_reached(pipe: *Pipe) bool {
-        const limit = pipe.receive_high_water_mark;
-        if (limit == 0 or pipe.receive.messages < limit) return false;
+        if (!pipe.receive_over_limit()) return false;
         if (pipe.conflated) |counter| if (!pipe.receive.reading) {
             counter.* += pipe.receive.keep_newest(pipe.resources);
             if (pipe.acknowledge_every != 0) pipe.count_read();
@@ -384,9 +505,30 @@ pub const Pipe = struct {
         return true;
     }
 
+    fn receive_over_limit(pipe: *const Pipe) bool {
+        const messages = pipe.receive.messages;
+        if (messages == 0) return false;
+        const limit = pipe.receive_high_water_mark;
+        if (limit != 0 and messages >= limit) return true;
+        return pipe.receive_bytes_max != 0 and pipe.unread_bytes() >= pipe.receive_bytes_max;
+    }
+
+    fn unread_bytes(pipe: *const Pipe) u64 {
+        return pipe.receive.unread_bytes() + pipe.expected_bytes;
+    }
+
     /// What must be read before a full queue counts as open again; libzmq: (HWM + 1) / 2.
     pub fn low_water_mark(high_water_mark: u32) u32 {
         return (high_water_mark +| 1) / 2;
+    }
+
+    /// Nobody will read what has been received; returns how many messages that is.
+    pub fn drop_received(pipe: *Pipe) u32 {
+        const queue = &pipe.receive;
+        // One that was begun to be handed out is counted where that is cut off.
+        const count = queue.messages - @intFromBool(queue.reading);
+        queue.clear(pipe.resources);
+        return count;
     }
 
     /// Gives everything back; returns the number of outbound messages that were never sent.
@@ -403,32 +545,33 @@ pub const Pipe = struct {
         pipe.write_rollback();
         const dropped = pipe.send.clear(&resources.slabs);
         pipe.receive.clear(resources);
-        if (pipe.identity_block.len > 0) resources.slabs.free(pipe.identity_block);
-        if (pipe.local_id_block.len > 0) resources.slabs.free(pipe.local_id_block);
+        if (pipe.peer_traffic) |it| resources.slabs.destroy(it);
+        pipe.peer_traffic = null;
+        if (pipe.identity.len > 0) resources.slabs.free_bytes(pipe.identity);
+        if (pipe.local_id.len > 0) resources.slabs.free_bytes(pipe.local_id);
         return dropped;
     }
 
     /// A handshake was done.
     pub fn meet(pipe: *Pipe, peer: *const Peer) error{OutOfMemory}!void {
-        try pipe.set_identity(peer.identity());
+        try pipe.set_identity(peer.identity);
         pipe.speaks_3_1 = peer.speaks_3_1;
         pipe.peer_type = peer.socket_type;
     }
 
     pub fn set_identity(pipe: *Pipe, identity: []const u8) error{OutOfMemory}!void {
-        pipe.identity = try pipe.keep(&pipe.identity_block, identity);
+        try pipe.keep(&pipe.identity, identity);
     }
 
     pub fn set_local_id(pipe: *Pipe, id: []const u8) error{OutOfMemory}!void {
-        pipe.local_id = try pipe.keep(&pipe.local_id_block, id);
+        try pipe.keep(&pipe.local_id, id);
     }
 
-    fn keep(pipe: *Pipe, block: *slab.Block, bytes: []const u8) error{OutOfMemory}![]const u8 {
+    fn keep(pipe: *Pipe, kept: *[]const u8, bytes: []const u8) error{OutOfMemory}!void {
         const slabs = &pipe.resources.slabs;
-        const fresh: slab.Block = if (bytes.len > 0) try slabs.allocate(bytes.len) else &.{};
+        const fresh: []u8 = if (bytes.len > 0) try slabs.allocate(bytes.len) else &.{};
         @memcpy(fresh[0..bytes.len], bytes);
-        if (block.len > 0) slabs.free(block.*);
-        block.* = fresh;
-        return fresh[0..bytes.len];
+        if (kept.len > 0) slabs.free_bytes(kept.*);
+        kept.* = fresh[0..bytes.len];
     }
 };

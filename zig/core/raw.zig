@@ -30,6 +30,7 @@ pub fn receive(session: anytype) Outcome {
         return session.receive_failed(failure);
     };
     if (count == 0) return session.disconnect(.peer_closed);
+    session.pipe.count_bytes_in(count);
     session.readable = count == target.len or session.end_behind;
     var header: [header_max]u8 = undefined;
     const size = frame.encode(&header, 0, count);
@@ -39,6 +40,7 @@ pub fn receive(session: anytype) Outcome {
     session.pipe.receive.push_arena(&resources.slabs, arena, bytes, 1, len) catch {
         return session.disconnect(.out_of_memory);
     };
+    session.pipe.count_messages_in(1, 1);
     arena.keep(@intCast(header_max + count));
     if (session.pipe.receive_limit_reached()) session.unwatch_readable();
     return .{ .received = true };

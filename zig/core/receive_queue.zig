@@ -66,6 +66,12 @@ pub const Run = struct {
 
     pub fn free(run: *Run, slabs: *Slabs, arena: *Arena) void {
         if (run.arena_link.linked()) arena.runs.remove(run);
+        run.destroy(slabs);
+    }
+
+    /// Nothing refers to it any more.
+    pub fn destroy(run: *Run, slabs: *Slabs) void {
+        if (run.storage == .lent) slabs.unlend(run.len);
         if (run.block.len > 0) slabs.free(run.block);
         slabs.destroy(run);
     }
@@ -111,7 +117,7 @@ pub const ReceiveQueue = struct {
         queue.append(run, messages, boundary_end);
     }
 
-    /// Appends one frame whose body lies in a lent buffer.
+    /// Appends one frame whose body lies in a lent buffer, and counts in the slabs.
     pub fn push_lent(
         queue: *ReceiveQueue,
         slabs: *Slabs,
@@ -181,6 +187,12 @@ pub const ReceiveQueue = struct {
         }
         run.* = .{ .bytes = block.ptr, .len = len, .storage = .slab, .block = block };
         return run;
+    }
+
+    /// Bytes that have not been handed out, headers included.
+    pub fn unread_bytes(queue: *const ReceiveQueue) u64 {
+        const head = queue.head orelse return 0;
+        return queue.bytes - head.skipped - head.position;
     }
 
     /// Of the complete messages only the last one stays; returns how many went.

@@ -74,6 +74,22 @@ pub const ReceiveRing = struct {
         return ring.cursor.filled -% ring.cursor.taken;
     }
 
+    /// Messages whose last part is still to be taken.
+    pub fn messages_waiting(ring: *const ReceiveRing) u32 {
+        var count: u32 = 0;
+        var position = ring.taken_until();
+        while (position != ring.cursor.filled) : (position +%= 1) {
+            const flags = ring.shared[position & mask].flags;
+            if (flags & (flag_more | flag_cut) == 0) count += 1;
+        }
+        return count;
+    }
+
+    /// How far the owner has got. A wild value of its counts as all of it.
+    pub fn taken_until(ring: *const ReceiveRing) u32 {
+        return if (ring.waiting() > entries) ring.cursor.filled else ring.cursor.taken;
+    }
+
     pub fn free_entries(ring: *const ReceiveRing) u32 {
         // `taken` is written by the owner: a wild value must not become a wild index.
         return entries - @min(ring.waiting(), entries);
@@ -162,7 +178,7 @@ pub const ReceiveRing = struct {
     /// The rest of the message filled last will not come: what is there of it goes. Where the
     /// owner has begun to take it (it has more parts than the ring holds), it is told.
     pub fn cut_message(ring: *ReceiveRing, resources: *Resources) void {
-        const taken = ring.cursor.taken;
+        const taken = ring.taken_until();
         const begun = taken != ring.message_start and passed(ring.message_start, taken);
         const end = if (begun) taken else ring.message_start;
         var position = end;
@@ -194,8 +210,7 @@ pub const ReceiveRing = struct {
             if (passed(run.release_at, taken) == false) break;
             ring.release_head = run.next;
             if (ring.release_head == null) ring.release_last = null;
-            if (run.block.len > 0) slabs.free(run.block);
-            slabs.destroy(run);
+            run.destroy(slabs);
         }
         if (ring.spilled.len > 0 and passed(ring.spilled_until, taken)) {
             slabs.free(ring.spilled);
@@ -226,14 +241,14 @@ pub const ReceiveRing = struct {
         // The ring is only filled when it is empty, so one block is enough for all of it.
         assert(ring.spilled.len == 0);
         var size: usize = 0;
-        var position = ring.cursor.taken;
+        var position = ring.taken_until();
         while (position != ring.cursor.filled) : (position +%= 1) {
             const entry = &ring.shared[position & mask];
             if (entry.flags & flag_arena != 0) size += entry.length;
         }
         const block = try slabs.allocate(@max(size, 1));
         var used: usize = 0;
-        position = ring.cursor.taken;
+        position = ring.taken_until();
         while (position != ring.cursor.filled) : (position +%= 1) {
             const entry = &ring.shared[position & mask];
             if (entry.flags & flag_arena == 0) continue;
@@ -251,7 +266,7 @@ pub const ReceiveRing = struct {
 
     /// Everything not taken goes: the socket closes, or the pattern has no use for it.
     pub fn clear(ring: *ReceiveRing, resources: *Resources) void {
-        var position = ring.cursor.taken;
+        var position = ring.taken_until();
         while (position != ring.cursor.filled) : (position +%= 1) {
             const entry = &ring.shared[position & mask];
             if (entry.flags & flag_lent == 0) continue;
@@ -264,8 +279,7 @@ pub const ReceiveRing = struct {
         ring.message_start = ring.cursor.filled;
         while (ring.release_head) |run| {
             ring.release_head = run.next;
-            if (run.block.len > 0) resources.slabs.free(run.block);
-            resources.slabs.destroy(run);
+            run.destroy(&resources.slabs);
         }
         ring.release_last = null;
         if (ring.spilled.len > 0) resources.slabs.free(ring.spilled);

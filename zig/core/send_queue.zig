@@ -21,65 +21,12 @@ const constants = @import("../constants.zig");
 const copy = @import("../stdx/copy.zig").copy;
 const frame = @import("../zmtp/frame.zig");
 const inproc = @import("../net/inproc.zig");
+const Shared = @import("shared_frames.zig").Shared;
 const shared_blocks = @import("../stdx/shared_blocks.zig");
 const slab = @import("../stdx/slab.zig");
 const Slabs = slab.Slabs;
 
 const Vector = std.posix.iovec_const;
-
-/// Frames that many queues send: a published message is framed once, and each queue refers to its
-/// bytes by a range. Whoever writes here holds a reference of its own.
-pub const Shared = struct {
-    references: u32,
-    block_bytes: u32,
-    capacity: u32,
-    used: u32,
-
-    pub fn create(slabs: *Slabs, bytes: usize) error{OutOfMemory}!*Shared {
-        const block = try slabs.allocate(@sizeOf(Shared) + bytes);
-        const shared: *Shared = @ptrCast(block.ptr);
-        shared.* = .{
-            .references = 1,
-            .block_bytes = @intCast(block.len),
-            .capacity = @intCast(block.len - @sizeOf(Shared)),
-            .used = 0,
-        };
-        return shared;
-    }
-
-    pub fn data(shared: *Shared) [*]u8 {
-        return @as([*]u8, @ptrCast(shared)) + @sizeOf(Shared);
-    }
-
-    /// What a part may take of a block.
-    pub inline fn bytes_of(part: []const u8) usize {
-        return frame.header_size_max + part.len;
-    }
-
-    /// Appends one part. There are `bytes_of` it left.
-    pub inline fn write(shared: *Shared, part: []const u8, more: bool) void {
-        const target = shared.data() + shared.used;
-        const flags: u8 = if (more) frame.flag_more else 0;
-        const size = frame.encode(target[0..frame.header_size_max], flags, part.len);
-        copy(target[size..][0..part.len], part);
-        shared.used += @intCast(size + part.len);
-        assert(shared.used <= shared.capacity);
-    }
-
-    /// The part whose header lies there turns out to be the last of its message.
-    pub fn end_message(shared: *Shared, header: u32) void {
-        assert(header < shared.used);
-        shared.data()[header] &= ~frame.flag_more;
-    }
-
-    pub fn release(shared: *Shared, slabs: *Slabs) void {
-        assert(shared.references > 0);
-        shared.references -= 1;
-        if (shared.references > 0) return;
-        const base: [*]align(16) u8 = @ptrCast(@alignCast(shared));
-        slabs.free(base[0..shared.block_bytes]);
-    }
-};
 
 pub const Segment = struct {
     next: ?*Segment,
@@ -283,7 +230,7 @@ pub const SendQueue = struct {
         return segment;
     }
 
-    fn make_segment(
+    pub fn make_segment(
         queue: *const SendQueue,
         slabs: *Slabs,
         bytes: usize,
@@ -550,9 +497,11 @@ pub const SendQueue = struct {
         queue.messages += 1;
     }
 
-    /// Takes out all complete messages, in the blocks that they lie in.
-    pub fn hand_over(queue: *SendQueue, slabs: *Slabs) inproc.Chain {
+    /// Takes out complete messages, in the blocks that they lie in: whole segments until it is
+    /// `messages_max` or more.
+    pub fn hand_over(queue: *SendQueue, slabs: *Slabs, messages_max: u32) inproc.Chain {
         assert(queue.travels);
+        const before = queue.messages;
         var chain: inproc.Chain = .{};
         const bytes = queue.bytes;
         defer if (bytes > 0) {
@@ -562,7 +511,7 @@ pub const SendQueue = struct {
         };
         while (queue.head) |segment| {
             const used = segment.end - segment.start;
-            if (used == 0) break;
+            if (used == 0 or before - queue.messages >= messages_max) break;
             const complete = segment.tail == segment.end;
             // A few bytes do not take a large block along; behind it a message is being written.
             const small = used <= segment.capacity / 4;
@@ -772,7 +721,7 @@ pub const SendQueue = struct {
     }
 
     /// The last message boundary at or before `start`, null if that message began elsewhere.
-    fn message_boundary(segment: *const Segment) ?u32 {
+    pub fn message_boundary(segment: *const Segment) ?u32 {
         var boundary: ?u32 = if (segment.continues) null else 0;
         var position: u32 = 0;
         while (position < segment.start) {
@@ -813,18 +762,6 @@ pub const SendQueue = struct {
         return 0;
     }
 
-    /// Whether nothing of the first message has gone, and all that is here is messages.
-    pub fn at_boundary(queue: *const SendQueue) bool {
-        const head = queue.head orelse return true;
-        if (head.content != .frames) return false;
-        var next = head.next;
-        while (next) |segment| : (next = segment.next) {
-            if (segment.content == .control) return false;
-        }
-        const boundary = message_boundary(head) orelse return false;
-        return boundary == head.start;
-    }
-
     /// All that the kernel has not taken, for a queue elsewhere.
     pub fn copy_unsent(
         queue: *const SendQueue,
@@ -843,7 +780,7 @@ pub const SendQueue = struct {
         return bytes;
     }
 
-    /// Appends what was queued elsewhere. `begun`: a part of the first message has gone already.
+    /// Appends what was queued elsewhere. `begun`: a part of its first message has gone already.
     pub fn push_unsent(
         queue: *SendQueue,
         slabs: *Slabs,

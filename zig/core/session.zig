@@ -10,10 +10,12 @@
 //! knows the socket, acts on it. There is one way down: `disconnect`.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const assert = std.debug.assert;
 
 const address_module = @import("../io/address.zig");
 const Address = address_module.Address;
+const PeerAddress = address_module.PeerAddress;
 const command = @import("../zmtp/command.zig");
 const connecting = @import("connecting.zig");
 const constants = @import("../constants.zig");
@@ -36,7 +38,6 @@ const Reason = monitor.Reason;
 const raw = @import("raw.zig");
 const Resources = pipes.Resources;
 const slab = @import("../stdx/slab.zig");
-const socks = @import("../net/socks.zig");
 const SocketOptions = @import("../options.zig").SocketOptions;
 const SocketType = @import("../zmtp/socket_type.zig").SocketType;
 const Timer = @import("../net/timer.zig").Timer;
@@ -62,6 +63,8 @@ pub const Outcome = struct {
     starved: bool = false,
     /// The nearest deadline of its heartbeat may be another one.
     deadline: bool = false,
+    /// Bytes came in one piece with the end of the handshake.
+    behind: bool = false,
 
     pub const Phase = enum { none, connecting, handshaking, active };
 };
@@ -74,12 +77,20 @@ const Large = struct {
     received: u32 = 0,
     /// Lent by the owner; its first `received` bytes are ours.
     buffer: []u8 = &.{},
+    /// What it was asked for, which counts in the slabs.
+    asked_bytes: u32 = 0,
     id: u32 = 0,
 
     /// How large the buffer has to be for the next step: never all that a peer declares.
     fn wanted(large: *const Large) u32 {
         const step: u64 = @max(constants.large_step_bytes, @as(u64, large.received) * 4);
         return @intCast(@min(large.body_bytes, step));
+    }
+
+    /// The next buffer is asked for, if the budget has room for it.
+    pub fn ask(large: *Large, slabs: *slab.Slabs) error{OutOfMemory}!void {
+        try slabs.lend(large.wanted() - large.asked_bytes);
+        large.asked_bytes = large.wanted();
     }
 };
 
@@ -105,7 +116,8 @@ pub fn SessionType(comptime IO: type) type {
         fd: io_module.Descriptor = -1,
         /// The end of a link inside the process, in place of a descriptor.
         link: ?*End = null,
-        name: inproc.Name = .{},
+        /// Where a connecting session connects to.
+        route: ?*connecting.Route = null,
         /// Which incarnation of the connection: completions of an earlier one are dropped.
         epoch: u24 = 0,
         /// Which watch: the last completion of one that was ended must not end its successor.
@@ -114,19 +126,9 @@ pub fn SessionType(comptime IO: type) type {
         engine: Engine = .{},
         backoff: Backoff = .{},
         timer: Timer,
-        /// Until a disconnected endpoint gives up what it has not sent.
-        linger: Timer,
-        /// Addresses still to be tried in this attempt, and the one being tried.
-        addresses: [addresses_max]Address = undefined,
-        addresses_count: u8 = 0,
-        address_index: u8 = 0,
-        peer_address: Address = .{},
-        /// The local end that connections are to have; unspecified: the kernel chooses.
-        source: Address = .{},
-        /// What is asked of the SOCKS proxy whose addresses these are; null: there is none.
-        proxy: ?*socks.Client = null,
-        /// The endpoint is a name: ask the owner for its addresses at each attempt.
-        named: bool = false,
+        /// Until a disconnected endpoint gives up what it has not sent. In a slab.
+        linger: ?*Timer = null,
+        peer: PeerAddress = .{},
         /// The beginning of a frame whose rest has not arrived.
         tail: slab.Block = &.{},
         tail_bytes: u32 = 0,
@@ -138,7 +140,14 @@ pub fn SessionType(comptime IO: type) type {
         control_sent: u32 = 0,
         control_bytes: u32 = 0,
 
-        heartbeat: heartbeat.Heartbeat = .{},
+        /// Its listener counts it.
+        counted: bool = false,
+        /// The attempt is not the first one.
+        again: bool = false,
+        /// Signs of life; wraps.
+        progress: u32 = 0,
+        /// Where one side sends PINGs. In a slab.
+        heartbeat: ?*heartbeat.Heartbeat = null,
         /// There may be something to receive.
         readable: bool = false,
         /// The end of the connection was told of and comes behind what can be read.
@@ -155,8 +164,13 @@ pub fn SessionType(comptime IO: type) type {
         request_link: Link = .{},
         /// In the list of its socket.
         socket_link: Link = .{},
+        /// In its socket's list of those that were accepted and have proved nothing.
+        handshake_link: Link = .{},
 
-        pub const addresses_max = 8;
+        comptime {
+            // The budget of a connection that has proved nothing yet is 1 KiB.
+            assert(builtin.mode == .Debug or @sizeOf(Session) <= 808);
+        }
 
         pub const State = enum {
             idle,
@@ -184,15 +198,23 @@ pub fn SessionType(comptime IO: type) type {
         pub fn start_accepted(session: *Session, fd: io_module.Descriptor) Outcome {
             assert(session.kind == .accepted and session.state == .idle);
             session.fd = fd;
-            session.peer_address = session.io.peer_address(fd);
+            session.peer = .of(&session.io.peer_address(fd));
             return session.start_handshake();
         }
 
         /// The last call on a session.
-        pub fn free_route(session: *Session) void {
-            session.name.free(&session.resources.slabs);
-            if (session.proxy) |proxy| session.resources.allocator.destroy(proxy);
-            session.proxy = null;
+        pub fn deinit(session: *Session) void {
+            const slabs = &session.resources.slabs;
+            if (session.route) |route| route.destroy(session.resources);
+            if (session.linger) |timer| slabs.destroy(timer);
+            session.route = null;
+            session.linger = null;
+        }
+
+        /// Whom it is connected to, or tries to be.
+        pub fn peer_address(session: *const Session) Address {
+            const route = session.route orelse return session.peer.address();
+            return route.address();
         }
 
         // -- connecting (connecting.zig) ----------------------------------------------------------
@@ -202,7 +224,6 @@ pub fn SessionType(comptime IO: type) type {
         pub const timed_out = connecting.timed_out;
         pub const not_found = connecting.not_found;
         pub const start_connect = connecting.start_connect;
-        pub const set_addresses = connecting.set_addresses;
         pub const restart_connect = connecting.restart_connect;
         pub const on_connect = connecting.on_connect;
         pub const receive_proxy = connecting.receive_proxy;
@@ -215,7 +236,7 @@ pub fn SessionType(comptime IO: type) type {
             connection_options.after_connect(
                 session.io,
                 session.fd,
-                session.peer_address.family(),
+                session.peer.address().family(),
                 session.options,
             );
             if (!session.socket_type.has_handshake()) return raw.start(session);
@@ -237,7 +258,12 @@ pub fn SessionType(comptime IO: type) type {
 
         pub fn set_limits(session: *Session) void {
             const engine = &session.engine;
-            engine.frame_bytes_max = session.options.frame_bytes_max(constants.frame_bytes_max);
+            const options = session.options;
+            engine.frame_bytes_max = options.frame_bytes_max(constants.frame_bytes_max);
+            const bytes_max = options.whole_message_bytes_max;
+            engine.message_bytes_max = if (bytes_max == 0) std.math.maxInt(u64) else bytes_max;
+            const parts_max = options.message_parts_max;
+            engine.parts_max = if (parts_max == 0) std.math.maxInt(u32) else parts_max;
             if (!session.socket_type.takes_subscriptions()) return;
             engine.command_bytes_max = constants.command_bytes_max;
         }
@@ -280,11 +306,10 @@ pub fn SessionType(comptime IO: type) type {
         pub fn resume_receiving(session: *Session) Outcome {
             if (!session.open()) return .{};
             session.readable = true;
-            if (session.link != null) return .{};
-            if (!session.watching_readable) {
+            if (session.link == null and !session.watching_readable) {
                 session.watch_readable() catch return session.disconnect(.out_of_memory);
             }
-            return .{};
+            return .{ .buffer_wanted = session.buffer_wanted() != null };
         }
 
         /// One system call's worth of bytes.
@@ -306,7 +331,8 @@ pub fn SessionType(comptime IO: type) type {
                 return session.receive_failed(failure);
             };
             if (count == 0) return session.disconnect(.peer_closed);
-            session.heartbeat.progress +%= 1;
+            session.progress +%= 1;
+            session.pipe.count_bytes_in(count);
             // A full buffer: there is probably more, and no event will tell.
             session.readable = count == target.len or session.end_behind;
             copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
@@ -352,6 +378,8 @@ pub fn SessionType(comptime IO: type) type {
                     return session.disconnect_after(reason, outcome);
                 }
                 if (outcome.buffer_wanted or rest.len == before) break;
+                outcome.behind = outcome.established and rest.len > 0;
+                if (outcome.behind) break;
             }
             session.resources.arena.keep(@intCast(bytes.len - rest.len));
             session.keep_tail(rest) catch {
@@ -359,9 +387,23 @@ pub fn SessionType(comptime IO: type) type {
             };
             if (session.pipe.receive_limit_reached()) {
                 session.unwatch_readable();
+                // Its memory is asked for when there is room for it.
+                outcome.buffer_wanted = false;
                 heartbeat.paused(session, &outcome);
             }
             return outcome;
+        }
+
+        /// What came in one piece with the end of the handshake. The socket has been told of the
+        /// peer first: what it makes of that comes before the peer's messages, not between them.
+        pub fn go_on(session: *Session, outcome: *Outcome) void {
+            if (!outcome.behind or session.state != .active) return;
+            if (session.pipe.doomed_link.linked()) return;
+            const tail = session.tail[0..session.tail_bytes];
+            // They are there already: the end of the handshake lies right before it.
+            const space = session.resources.arena.reserve(session.tail_bytes).?;
+            copy(space[0..tail.len], tail);
+            outcome.* = session.process(space[0..tail.len]);
         }
 
         pub fn keep_tail(session: *Session, rest: []const u8) error{OutOfMemory}!void {
@@ -413,6 +455,7 @@ pub fn SessionType(comptime IO: type) type {
                     scan.messages,
                     scan.boundary_end,
                 ) catch return .out_of_memory;
+                session.pipe.count_messages_in(scan.messages, scan.messages + scan.parts_begun);
                 rest.* = rest.*[scan.frames_bytes..];
             }
             switch (scan.then) {
@@ -428,6 +471,8 @@ pub fn SessionType(comptime IO: type) type {
                         .more = found.more,
                         .command = found.command,
                     };
+                    session.large.?.ask(slabs) catch return .out_of_memory;
+                    session.pipe.expected_bytes = if (found.command) 0 else found.body_bytes;
                     rest.* = rest.*[found.header_bytes..];
                     outcome.buffer_wanted = true;
                     return null;
@@ -437,6 +482,7 @@ pub fn SessionType(comptime IO: type) type {
 
         pub fn act(session: *Session, body: []const u8, outcome: *Outcome) ?Reason {
             var buffer: [command.pong_frame_size_max]u8 = undefined;
+            session.pipe.totals.commands_in += 1;
             switch (engine_module.act_on_command(body, &buffer)) {
                 .nothing => return null,
                 .failure => |reason| return reason,
@@ -511,11 +557,15 @@ pub fn SessionType(comptime IO: type) type {
             const received = inproc.receive_vector(session, vectors[0..count_vectors]);
             const count = received catch |failure| return session.receive_failed(failure);
             if (count == 0) return session.disconnect(.peer_closed);
-            session.heartbeat.progress +%= 1;
+            session.progress +%= 1;
+            session.pipe.count_bytes_in(count);
             session.readable = count == target.len + trailer.len or session.end_behind;
             large.received += @intCast(@min(count, target.len));
             if (large.received < large.body_bytes) {
                 if (large.received < large.buffer.len) return .{};
+                large.ask(&session.resources.slabs) catch {
+                    return session.disconnect(.out_of_memory);
+                };
                 large.buffer = &.{};
                 return .{ .buffer_wanted = true };
             }
@@ -526,6 +576,7 @@ pub fn SessionType(comptime IO: type) type {
             const large = session.large.?;
             if (large.command) return session.large_command(behind);
             session.large = null;
+            session.pipe.expected_bytes = 0;
             session.large_expected = true;
             const resources = session.resources;
             session.pipe.receive.push_lent(
@@ -534,10 +585,12 @@ pub fn SessionType(comptime IO: type) type {
                 large.more,
                 large.id,
             ) catch {
+                resources.slabs.unlend(large.asked_bytes);
                 resources.abandoned.add(&resources.slabs, large.id);
                 return session.disconnect(.out_of_memory);
             };
-            session.engine.large_done(large.more) catch {
+            session.pipe.count_messages_in(@intFromBool(!large.more), 1);
+            session.engine.large_done(large.body_bytes, large.more) catch {
                 return session.disconnect(.message_too_many_parts);
             };
             var outcome = session.process(behind);
@@ -552,6 +605,7 @@ pub fn SessionType(comptime IO: type) type {
             var outcome: Outcome = .{};
             const failure = session.act(large.buffer, &outcome);
             const resources = session.resources;
+            resources.slabs.unlend(large.asked_bytes);
             resources.abandoned.add(&resources.slabs, large.id);
             if (failure) |reason| return session.disconnect_after(reason, outcome);
             var after = session.process(behind);
@@ -571,11 +625,12 @@ pub fn SessionType(comptime IO: type) type {
                     session.fd,
                     &.{.{ .base = bytes.ptr, .len = bytes.len }},
                 ) catch |failure| switch (failure) {
-                    error.WouldBlock => 0,
+                    error.WouldBlock, error.SystemResources => 0,
                     // What the peer still had to say comes first: reading finds the error.
-                    else => bytes.len,
+                    else => return null,
                 };
             }
+            session.pipe.count_out(0, sent);
             if (sent == bytes.len) return null;
             const rest = bytes[sent..];
             const total = session.control_bytes + rest.len;
@@ -596,9 +651,10 @@ pub fn SessionType(comptime IO: type) type {
                 session.fd,
                 &.{.{ .base = rest.ptr, .len = rest.len }},
             ) catch |failure| switch (failure) {
-                error.WouldBlock => 0,
+                error.WouldBlock, error.SystemResources => 0,
                 else => rest.len,
             };
+            session.pipe.count_out(0, sent);
             session.control_sent += @intCast(sent);
             if (session.control_sent < session.control_bytes) return false;
             session.free_control();
@@ -621,7 +677,7 @@ pub fn SessionType(comptime IO: type) type {
             }
             const before = session.pipe.send.bytes;
             const outcome = session.flush();
-            if (session.pipe.send.bytes < before) session.heartbeat.progress +%= 1;
+            if (session.pipe.send.bytes < before) session.progress +%= 1;
             return outcome;
         }
 
@@ -637,7 +693,8 @@ pub fn SessionType(comptime IO: type) type {
                 var offered: usize = 0;
                 for (vectors[0..used]) |vector| offered += vector.len;
                 const sent = session.io.send_vector(session.fd, vectors[0..used]) catch |failure| {
-                    if (failure == error.WouldBlock) {
+                    // No memory in the kernel now is as good as no room, and passes like it.
+                    if (failure == error.WouldBlock or failure == error.SystemResources) {
                         session.watch_writable() catch return session.disconnect(.out_of_memory);
                         break;
                     }
@@ -646,13 +703,15 @@ pub fn SessionType(comptime IO: type) type {
                     session.large_expected = false;
                     break;
                 };
+                const before = queue.messages;
                 queue.advance(&session.resources.slabs, sent);
+                session.pipe.count_out(before - queue.messages, sent);
                 if (sent < offered) {
                     session.watch_writable() catch return session.disconnect(.out_of_memory);
                     break;
                 }
             }
-            if (queue.empty()) session.heartbeat.sent();
+            if (queue.empty()) if (session.heartbeat) |it| it.sent();
             return .{ .writable = session.pipe.drained(), .drained = queue.empty() };
         }
 
@@ -702,23 +761,30 @@ pub fn SessionType(comptime IO: type) type {
                 else => .connecting,
             };
             const slabs = &session.resources.slabs;
+            monitor.Ends.keep(session);
             session.close_descriptor();
             session.engine.stop(slabs);
             session.keep_tail("") catch unreachable; // Frees only.
             session.free_control();
             if (session.large) |large| {
                 const resources = session.resources;
+                slabs.unlend(large.asked_bytes);
                 if (large.id != 0) resources.abandoned.add(&resources.slabs, large.id);
             }
             session.large = null;
+            session.pipe.expected_bytes = 0;
             session.large_expected = false;
             session.readable = false;
             session.end_behind = false;
-            session.heartbeat = .{};
+            if (session.heartbeat) |it| slabs.destroy(it);
+            session.heartbeat = null;
             session.shut = false;
             session.pipe.connected = false;
             session.pipe.receive.rollback(session.resources);
-            session.pipe.lost += session.pipe.send.rewind(slabs);
+            const queue = &session.pipe.send;
+            // Who was too slow for what is queued does not get it with its next connection either.
+            const all = reason == .slow_peer and !queue.writing;
+            session.pipe.lost += if (all) queue.clear(slabs) else queue.rewind(slabs);
             session.state = if (session.kind == .accepted) .ended else .idle;
             return .{ .ended = reason, .phase = phase, .writable = session.pipe.drained() };
         }

@@ -16,6 +16,27 @@ pub const Family = enum(u16) {
     ipv6 = linux.AF.INET6,
 };
 
+/// The address of a peer, kept for each of many thousand connections: of a unix socket it is known
+/// that it is one and not its path, since peers that connect have none.
+pub const PeerAddress = struct {
+    bytes: [@sizeOf(linux.sockaddr.in6)]u8 = @splat(0),
+    len: u8 = 0,
+
+    pub fn of(whole: *const Address) PeerAddress {
+        var peer: PeerAddress = .{};
+        const known: u32 = if (whole.family() == .unix) 2 else whole.len;
+        peer.len = @intCast(@min(known, peer.bytes.len));
+        @memcpy(peer.bytes[0..peer.len], whole.bytes[0..peer.len]);
+        return peer;
+    }
+
+    pub fn address(peer: *const PeerAddress) Address {
+        var whole: Address = .{ .len = peer.len };
+        @memcpy(whole.bytes[0..peer.len], peer.bytes[0..peer.len]);
+        return whole;
+    }
+};
+
 pub const Address = extern struct {
     /// sockaddr_in, sockaddr_in6 or sockaddr_un, as `family` says.
     bytes: [112]u8 align(8) = @splat(0),

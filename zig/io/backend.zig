@@ -113,7 +113,7 @@ pub const Backend = struct {
     /// to be taken before it sleeps.
     pub fn signals(self: *const Backend) bool {
         return switch (self.poller) {
-            .io_uring => true,
+            .io_uring => |*uring| !uring.silent,
             .epoll => |*epoll| epoll.armed,
         };
     }
@@ -121,6 +121,13 @@ pub const Backend = struct {
     pub fn work_is_waiting(self: *const Backend) bool {
         return switch (self.poller) {
             inline else => |*it| it.work_is_waiting(),
+        };
+    }
+
+    /// Between turns or in one; costs a look at memory, or a system call that does not wait.
+    pub fn poll(self: *Backend) bool {
+        return switch (self.poller) {
+            inline else => |*it| it.poll(),
         };
     }
 
@@ -200,6 +207,14 @@ pub const Backend = struct {
         return sec * std.time.ns_per_s + @as(u64, @intCast(spec.nsec));
     }
 
+    /// Microseconds since 1970.
+    pub fn wall_us(_: *const Backend) u64 {
+        var spec: linux.timespec = undefined;
+        _ = linux.clock_gettime(.REALTIME, &spec);
+        const sec: u64 = @intCast(spec.sec);
+        return sec * std.time.us_per_s + @as(u64, @intCast(spec.nsec)) / std.time.ns_per_us;
+    }
+
     pub fn receive(self: *Backend, fd: Descriptor, buffer: []u8) io.ReceiveError!usize {
         self.counters.system_calls += 1;
         self.counters.receives += 1;
@@ -265,6 +280,10 @@ pub const Backend = struct {
         return transfer.peer_address(fd);
     }
 
+    pub fn peer_credentials(_: *Backend, fd: Descriptor) io.Credentials {
+        return transfer.peer_credentials(fd);
+    }
+
     /// Returns the errno, 0 for success.
     pub fn set_option(_: *Backend, fd: Descriptor, level: i32, name: u32, value: i32) u16 {
         return transfer.set_option(fd, level, name, value);
@@ -293,7 +312,7 @@ pub const Backend = struct {
         return transfer.probe_path(address);
     }
 
-    pub fn unlink_path(_: *Backend, address: *const Address) void {
-        transfer.unlink_path(address);
+    pub fn unlink_path(_: *Backend, address: *const Address) u16 {
+        return transfer.unlink_path(address);
     }
 };

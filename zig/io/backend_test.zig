@@ -143,6 +143,44 @@ fn signal_outside(variant: Variant) anyerror!void {
     }
 }
 
+test "who polls is told without a signal and again with one afterwards: a message is missed" {
+    try variants.each(told_by_polling);
+}
+
+fn told_by_polling(variant: Variant) anyerror!void {
+    var backend: Backend = undefined;
+    try variant.init(&backend, testing.allocator);
+    defer backend.deinit();
+    const pair = try socket_pair();
+    defer for (pair) |fd| transfer.close(fd);
+    try backend.watch_readable(pair[0], .{ .operation = .readable, .handle = 1 });
+    try settle(&backend);
+    var completions: [io.completions_max]Completion = undefined;
+    // The first byte finds it armed, and is what leads to polling.
+    for ([_]bool{ false, true, true }) |polls| {
+        try testing.expect(!backend.poll());
+        _ = try backend.send_vector(pair[1], &.{.{ .base = "x", .len = 1 }});
+        // The thread may need a moment.
+        if (!polls) try testing.expect(signalled(&backend, 1000));
+        try testing.expect(backend.poll());
+        if (polls) try testing.expect(!signalled(&backend, 20));
+        backend.wake_drain();
+        backend.begin();
+        try testing.expectEqual(1, backend.reap(&completions).len);
+        var byte: [1]u8 = undefined;
+        try testing.expectEqual(1, try backend.receive(pair[0], &byte));
+        while (!backend.finish(.poll)) {
+            backend.begin();
+            try testing.expectEqual(0, backend.reap(&completions).len);
+        }
+        try testing.expect(!backend.signals());
+    }
+    try settle(&backend);
+    try testing.expect(backend.signals());
+    _ = try backend.send_vector(pair[1], &.{.{ .base = "x", .len = 1 }});
+    try testing.expect(signalled(&backend, 1000));
+}
+
 test "what is not read signals once: a paused peer would keep the processor busy" {
     try variants.each(signal_once);
 }

@@ -216,7 +216,7 @@ pub const Epoll = struct {
         assert(self.in_turn);
         self.in_turn = false;
         if (self.look or self.fetched > 0) return false;
-        if (self.armed or next == .call) return true;
+        if (self.armed or next != .event_loop) return true;
         self.counters.system_calls += 1;
         self.armed = self.wake.arm();
         return self.armed;
@@ -225,6 +225,12 @@ pub const Epoll = struct {
     /// As far as can be told without a system call.
     pub fn work_is_waiting(self: *const Epoll) bool {
         return self.look or self.fetched > 0 or (self.armed and self.wake.fired());
+    }
+
+    pub fn poll(self: *Epoll) bool {
+        // Armed and not fired: there is nothing.
+        if (!self.armed and !self.work_is_waiting()) self.fetch(0);
+        return self.work_is_waiting();
     }
 
     pub fn wait(self: *Epoll, timeout_ns: ?u64) void {

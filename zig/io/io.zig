@@ -5,13 +5,14 @@
 //!
 //!     wake_fd                      the eventfd that Bun sleeps on
 //!     begin, reap, finish          one turn (decision 5: the tick protocol, fence included)
+//!     poll                         whether something has come, without waiting
 //!     signals                      whether the eventfd is signalled when something comes
 //!     wait                         sleep until something happens or a deadline passes
 //!     sleep, wake                  the same between turns, until another thread wakes us
 //!     watch_readable, watch_writable, unwatch, accept, connect, cancel, set_deadline
 //!     open, bind, listen, local_address, close, ... plain calls on descriptors
 //!     receive, receive_vector, send_vector   the bytes
-//!     now_ns                       the clock; virtual in a simulation
+//!     now_ns, wall_us              the clocks; virtual in a simulation
 //!
 //! Of these, backend.zig leaves to uring.zig or epoll.zig what has to do with waiting.
 //!
@@ -21,6 +22,9 @@ const std = @import("std");
 const assert = std.debug.assert;
 
 pub const Descriptor = i32;
+
+/// Who is at the other end of a unix socket; 0: not known.
+pub const Credentials = struct { process_id: u32 = 0, user_id: u32 = 0 };
 
 /// Which request a completion answers.
 pub const Operation = enum(u8) {
@@ -114,6 +118,8 @@ pub const Next = enum {
     event_loop,
     /// Another call of ours: to be signalled is not worth a system call.
     call,
+    /// As `event_loop`, but before it may sleep its owner looks with `poll`.
+    poll,
 };
 
 /// Which back end is wanted, and which there is.

@@ -186,6 +186,16 @@ pub fn get_option(fd: Descriptor, name: u32) ?i32 {
     return if (linux.errno(result) == .SUCCESS) value else null;
 }
 
+/// Of a unix socket: who connected, or who had it listen.
+pub fn peer_credentials(fd: Descriptor) io.Credentials {
+    var ucred: extern struct { pid: u32 = 0, uid: u32 = 0, gid: u32 = 0 } = .{};
+    const bytes = std.mem.asBytes(&ucred);
+    var len: linux.socklen_t = bytes.len;
+    const result = linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.PEERCRED, bytes, &len);
+    if (linux.errno(result) != .SUCCESS) return .{};
+    return .{ .process_id = ucred.pid, .user_id = ucred.uid };
+}
+
 /// For calls that have no flag like MSG_DONTWAIT.
 pub fn set_nonblocking(fd: Descriptor) void {
     const flags = linux.fcntl(fd, linux.F.GETFL, 0);
@@ -244,12 +254,13 @@ fn is_socket(address: *const Address) bool {
     return linux.errno(result) == .SUCCESS and linux.S.ISSOCK(found.mode);
 }
 
-pub fn unlink_path(address: *const Address) void {
+/// Returns the errno, 0 for success.
+pub fn unlink_path(address: *const Address) u16 {
     assert(address.family() == .unix);
     const name = address.unix_name();
-    if (name.len == 0 or name[0] == 0) return;
+    if (name.len == 0 or name[0] == 0) return 0;
     // unix_name is NUL-terminated inside `bytes`: sun_path holds 108 bytes, a path at most 107.
-    _ = linux.unlink(@ptrCast(name.ptr));
+    return @intFromEnum(linux.errno(linux.unlink(@ptrCast(name.ptr))));
 }
 
 test "bytes sent on one end are received on the other, and an empty socket does not block" {

@@ -78,6 +78,10 @@ pub const About = struct {
     /// Messages that it queues, and that it has received and not read; 0 for no limit.
     send_high_water_mark: u32,
     receive_high_water_mark: u32,
+    /// Bytes that it queues, those in the link included; 0 for no limit.
+    send_high_water_mark_bytes: u32 = 0,
+    /// What it could not drop any more it does not hand over: the receiver's own mark is the most.
+    holds_back: bool = false,
     routing_id_bytes: u8 = 0,
     routing_id_buffer: [routing_id_bytes_max]u8 = undefined,
 
@@ -96,6 +100,35 @@ pub const About = struct {
     pub fn limit(sender: *const About, receiver: *const About) u32 {
         if (sender.send_high_water_mark == 0 or receiver.receive_high_water_mark == 0) return 0;
         return sender.send_high_water_mark +| receiver.receive_high_water_mark;
+    }
+
+    /// What the receiver may have of a sender that holds back.
+    fn hold(sender: *const About, receiver: *const About) u32 {
+        if (!sender.holds_back) return 0;
+        const mark = receiver.receive_high_water_mark;
+        return if (mark == 0) std.math.maxInt(u32) else mark;
+    }
+
+    fn same_marks(a: *const About, b: *const About) bool {
+        return a.send_high_water_mark == b.send_high_water_mark and
+            a.receive_high_water_mark == b.receive_high_water_mark and
+            a.send_high_water_mark_bytes == b.send_high_water_mark_bytes and
+            a.holds_back == b.holds_back;
+    }
+};
+
+/// What has become of what was handed over: messages that the peer has read, and bytes that it has
+/// taken out of the link.
+pub const Credits = struct {
+    messages: u32 = 0,
+    bytes: u64 = 0,
+
+    fn any(credits: *const Credits) bool {
+        return credits.messages > 0 or credits.bytes > 0;
+    }
+
+    fn enough(credits: *const Credits, wanted: *const Credits) bool {
+        return credits.messages >= wanted.messages and credits.bytes >= wanted.bytes;
     }
 };
 
@@ -182,14 +215,16 @@ pub const End = struct {
     /// The link's lock guards these.
     open: bool = false,
     inbox: Chain = .{},
-    /// Messages of ours that the peer has read.
-    credits: u32 = 0,
-    /// With so many we can go on and want to be told; 0: they are looked at when there is an
+    credits: Credits = .{},
+    /// With so many we can go on and want to be told; none: they are looked at when there is an
     /// occasion.
-    credits_wanted: u32 = 0,
+    credits_wanted: Credits = .{},
 
     /// The owner's own: what it has collected and not received.
     collected: Chain = .{},
+    /// Bytes received that the peer has not been told of, and with how many it is.
+    taken_bytes: u64 = 0,
+    tell_bytes: u64 = tell_bytes_max,
     position: u32 = 0,
     joined: bool = false,
     peer_gone: bool = false,
@@ -205,8 +240,8 @@ pub const End = struct {
         return if (end == &ends[0]) &ends[1] else &ends[0];
     }
 
-    /// Hands over parcels of whole messages; returns how many of those before the peer has read.
-    pub fn send(end: *End, chain: Chain) error{Closed}!u32 {
+    /// Hands over parcels of whole messages; returns what has become of those before.
+    pub fn send(end: *End, chain: Chain) error{Closed}!Credits {
         assert(chain.first != null);
         const to = end.opposite();
         end.link.lock.acquire();
@@ -217,55 +252,63 @@ pub const End = struct {
         return end.take_credits();
     }
 
-    /// Takes `count` or more credits if they are there. Otherwise none, and they will be news.
-    pub fn want(end: *End, count: u32) u32 {
-        assert(count > 0);
+    /// Takes so many credits or more if they are there. Otherwise none, and they will be news.
+    pub fn want(end: *End, wanted: Credits) Credits {
+        assert(wanted.any());
         end.link.lock.acquire();
         defer end.link.lock.release();
-        if (end.credits >= count) return end.take_credits();
-        end.credits_wanted = count;
-        return 0;
+        if (end.credits.enough(&wanted)) return end.take_credits();
+        end.credits_wanted = wanted;
+        return .{};
     }
 
-    fn take_credits(end: *End) u32 {
-        defer end.credits = 0;
-        end.credits_wanted = 0;
+    fn take_credits(end: *End) Credits {
+        defer end.credits = .{};
+        end.credits_wanted = .{};
         return end.credits;
     }
 
     /// Tells the peer that `count` of its messages have been read.
     pub fn acknowledge(end: *End, count: u32) void {
+        end.give(.{ .messages = count });
+    }
+
+    fn give(end: *End, credits: Credits) void {
         const to = end.opposite();
         end.link.lock.acquire();
         defer end.link.lock.release();
         if (!to.open) return;
-        to.credits +|= count;
-        const wanted = to.credits_wanted;
-        if (wanted > 0 and to.credits >= wanted) to.mailbox.post(to, end.mailbox);
+        to.credits.messages +|= credits.messages;
+        to.credits.bytes +|= credits.bytes;
+        const wanted = &to.credits_wanted;
+        if (wanted.any() and to.credits.enough(wanted)) to.mailbox.post(to, end.mailbox);
     }
 
     /// Other high-water marks of this side.
-    pub fn set_marks(end: *End, send_mark: u32, receive_mark: u32) void {
+    pub fn set_marks(end: *End, marks: *const About) void {
         const own = &end.about;
-        if (own.send_high_water_mark == send_mark and own.receive_high_water_mark == receive_mark) {
-            return;
-        }
+        if (own.same_marks(marks)) return;
         const to = end.opposite();
         end.link.lock.acquire();
         defer end.link.lock.release();
-        own.send_high_water_mark = send_mark;
-        own.receive_high_water_mark = receive_mark;
+        own.send_high_water_mark = marks.send_high_water_mark;
+        own.receive_high_water_mark = marks.receive_high_water_mark;
+        own.send_high_water_mark_bytes = marks.send_high_water_mark_bytes;
+        own.holds_back = marks.holds_back;
         end.mailbox.post(end, null);
         if (to.open) to.mailbox.post(to, null);
     }
 
     /// What `collect` found besides parcels.
     pub const News = struct {
-        /// Messages of ours that the peer has read.
-        credits: u32 = 0,
+        credits: Credits = .{},
         /// How many of ours, and of the peer's, may be under way; 0 for no limit.
         send_limit: u32 = 0,
         receive_limit: u32 = 0,
+        /// How many of ours the peer may have, when the others are to wait here; and how many of
+        /// the peer's we may have, when it does so. 0: it is no matter.
+        send_hold: u32 = 0,
+        receive_hold: u32 = 0,
     };
 
     /// Takes what the other side has left here. Null: there is no other side yet.
@@ -279,17 +322,33 @@ pub const End = struct {
         end.inbox = .{};
         end.joined = true;
         end.peer_gone = !from.open;
+        end.tell_bytes = tell_step(from.about.send_high_water_mark_bytes);
         return .{
             .credits = end.take_credits(),
             .send_limit = About.limit(&end.about, &from.about),
             .receive_limit = About.limit(&from.about, &end.about),
+            .send_hold = About.hold(&end.about, &from.about),
+            .receive_hold = About.hold(&from.about, &end.about),
         };
+    }
+
+    /// Always, since the sender counts from the beginning and may set a mark at any time.
+    const tell_bytes_max = 1 << 20;
+
+    /// Half of a full queue has to be known to have gone.
+    fn tell_step(mark: u64) u64 {
+        return if (mark == 0) tell_bytes_max else std.math.clamp(mark / 4, 1, tell_bytes_max);
     }
 
     /// As recv(2) on what was collected: 0 when the peer has gone and all of it is read.
     pub fn receive(end: *End, buffers: []const []u8) error{WouldBlock}!usize {
         var received: usize = 0;
         for (buffers) |buffer| received += end.receive_into(buffer);
+        end.taken_bytes += received;
+        if (end.taken_bytes >= end.tell_bytes) {
+            end.give(.{ .bytes = end.taken_bytes });
+            end.taken_bytes = 0;
+        }
         if (received > 0 or end.peer_gone) return received;
         return error.WouldBlock;
     }
@@ -579,7 +638,10 @@ test "a name is bound once, free after unbind, and found by whoever connected be
     try testing.expectEqual(5, taken.collect().?.receive_limit);
     try testing.expectEqualStrings("binder", early.peer().routing_id());
     // No limit on one side is none at all.
-    taken.set_marks(2, 0);
+    var changed = other;
+    changed.send_high_water_mark = 2;
+    changed.receive_high_water_mark = 0;
+    taken.set_marks(&changed);
     try testing.expectEqual(0, early.collect().?.send_limit);
     try testing.expectEqual(5, early.collect().?.receive_limit);
 
@@ -655,12 +717,12 @@ test "a thread is woken for the first news only, and not by itself: a system cal
     // What was read is told when the sender waits for it, and enough has come together.
     far.opposite().acknowledge(1);
     try testing.expectEqual(0, here.mailbox.waiting());
-    try testing.expectEqual(0, far.want(3));
+    try testing.expectEqual(Credits{}, far.want(.{ .messages = 3 }));
     far.opposite().acknowledge(1);
     try testing.expectEqual(0, here.mailbox.waiting());
     far.opposite().acknowledge(1);
     try testing.expectEqual(1, here.mailbox.waiting());
-    try testing.expectEqual(3, far.collect().?.credits);
+    try testing.expectEqual(Credits{ .messages = 3 }, far.collect().?.credits);
     for ([_]*End{ far, near }) |end| {
         const taken = end.opposite();
         end.close();
@@ -681,14 +743,14 @@ fn stream(party: *Party) !void {
     var credits: u32 = 4;
     while (sent < stream_bytes) {
         while (credits == 0) {
-            credits += end.want(2);
+            credits += end.want(.{ .messages = 2 }).messages;
             if (credits > 0) break;
             assert(party.await_news() == end);
-            credits += end.collect().?.credits;
+            credits += end.collect().?.credits.messages;
         }
         const step = @min(1 + sent % bytes.len, stream_bytes - sent);
         for (bytes[0..step], sent..) |*byte, i| byte.* = @truncate(i *% 7);
-        credits += try end.send(try parcel_of(bytes[0..step]));
+        credits += (try end.send(try parcel_of(bytes[0..step]))).messages;
         credits -= 1;
         sent += step;
     }

@@ -18,5 +18,7 @@ pub const Timer = struct {
         session_linger,
         /// Time to accept again after descriptors ran out.
         listener,
+        /// Memory that was not needed for a while goes back to the system.
+        trim,
     };
 };

@@ -235,7 +235,7 @@ test "a million tiny parts of one message hit a limit: memory would grow without
     }
     try testing.expect(mock.peer.ended());
     try target.owner.expect_ended(target.pull, .message_too_many_parts);
-    try testing.expect(most < live_bytes + 4 * constants.message_parts_max);
+    try testing.expect(most < live_bytes + 4 * constants.message_parts_max_default);
     try testing.expect(target.owner.live_bytes() <= live_bytes);
     try target.expect_good_works();
 }
@@ -244,7 +244,7 @@ test "as many parts as allowed arrive: the limit must not be one too small" {
     var target: Target = undefined;
     try target.init();
     defer target.deinit();
-    const count = constants.message_parts_max;
+    const count = constants.message_parts_max_default;
     for (0..count - 1) |_| target.good.send("\x01\x00");
     target.good.send("\x00\x00");
     try target.world.settle();
@@ -398,4 +398,141 @@ test "what came before a violation waits for its reader: the next peer's bytes o
     try target.owner.expect(target.pull, &.{&other});
     try target.owner.expect(target.pull, &.{ "se", "cond" });
     try target.expect_good_works();
+}
+
+test "a large command ends its connection in one piece, too: where the kernel cuts would decide" {
+    var target: Target = undefined;
+    try target.init();
+    defer target.deinit();
+    const command = "\x06\x00\x00\x00\x00\x00\x00\x80\x00\x04PONG";
+    const whole = command ++ [_]u8{'x'} ** (32 * 1024 - 5) ++ "\x00\x01m";
+    try target.expect_dropped(command, .malformed_command);
+    try target.expect_dropped(whole, .malformed_command);
+}
+
+test "a PING between the parts of a message that is nearly too large is answered" {
+    var target: Target = undefined;
+    try target.init();
+    defer target.deinit();
+    target.owner.slot(target.pull).socket.options.whole_message_bytes_max = 10;
+    var mock = try target.dial();
+    defer mock.deinit();
+    try mock.handshake(&target.world, "PUSH");
+    mock.send("\x01\x08whole or" ++ "\x04\x07\x04PING\x00\x00" ++ "\x00\x02no");
+    try target.world.settle();
+    try mock.pump();
+    try mock.expect_frame(frame.flag_command, "\x04PONG");
+    try target.owner.expect(target.pull, &.{ "whole or", "no" });
+    try testing.expect(!mock.peer.ended());
+}
+
+test "a half message behind a READY stays the peer's: ROUTER's own notice ended up inside it" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owner = try world.add();
+    const router = try owner.open(.router);
+    owner.slot(router).socket.options.router_notify = 3;
+    const address = try owner.bind(router);
+    var mock: Mock = try .dial(&world, address);
+    defer mock.deinit();
+    const named = "\x04\x2a\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER" ++
+        "\x08Identity\x00\x00\x00\x01a";
+    mock.send(greeting ++ named ++ "\x00\x01m" ++ "\x01\x05begin");
+    try world.settle();
+    try owner.expect(router, &.{ "a", "" });
+    try owner.expect(router, &.{ "a", "m" });
+    try owner.expect_none(router);
+    mock.send("\x00\x03end");
+    try world.settle();
+    try owner.expect(router, &.{ "a", "begin", "end" });
+    mock.peer.shutdown();
+    try world.settle();
+    try owner.expect(router, &.{ "a", "" });
+}
+
+/// Waves of peers, each on a network of its own: one remembers every stream that it ever had.
+const Wave = struct {
+    world: World,
+    owner: *worlds.Owner,
+    socket: u32,
+    address: @import("../io/address.zig").Address,
+
+    fn init(wave: *Wave, socket_type: @import("../socket/socket.zig").Type) !void {
+        wave.world.init(1, .{ .latency_ns_max = 1 });
+        errdefer wave.world.deinit();
+        wave.owner = try wave.world.add();
+        wave.socket = try wave.owner.open(socket_type);
+        wave.address = try wave.owner.bind(wave.socket);
+    }
+};
+
+test "half a message, then death, 100,000 times: each would leave its half behind" {
+    const halves = [_][]const u8{
+        "\x01\x04half",
+        "\x01\x04half" ++ "\x01\x00" ++ "\x00\x05cut",
+        "\x00\x05whole" ++ "\x01\x04half",
+        "\x01\x04half" ++ "\x02\x00\x00\x00\x00\x00\x00\xff\xff" ++ "large",
+        "\x01",
+    };
+    var whole: usize = 0;
+    for (0..50) |_| {
+        var wave: Wave = undefined;
+        try wave.init(.pull);
+        defer wave.world.deinit();
+        var live_bytes: u64 = 0;
+        for (0..2000) |number| {
+            var mock: Mock = try .dial(&wave.world, wave.address);
+            defer mock.deinit();
+            mock.send(greeting ++ comptime ready("PUSH"));
+            mock.send(halves[number % halves.len]);
+            try wave.world.settle();
+            if (number % 2 == 0) mock.peer.close() else mock.peer.reset();
+            try wave.world.settle();
+            // Halves are nobody's message.
+            if (try wave.owner.take(wave.socket)) |message| {
+                var it = message;
+                defer it.deinit();
+                try testing.expectEqualStrings("whole", it.parts.items[0]);
+                whole += 1;
+            }
+            try wave.owner.expect_none(wave.socket);
+            if (number == 10) live_bytes = wave.owner.live_bytes();
+        }
+        try testing.expectEqual(live_bytes, wave.owner.live_bytes());
+        try testing.expectEqual(0, wave.owner.record(wave.socket).connections);
+    }
+    try testing.expect(whole > 10_000);
+}
+
+test "10,000 peers take over one name: each would leave its descriptor behind (libzmq 4407)" {
+    const named = "\x04\x2a\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER" ++
+        "\x08Identity\x00\x00\x00\x01a";
+    for (0..5) |_| {
+        var wave: Wave = undefined;
+        try wave.init(.router);
+        defer wave.world.deinit();
+        wave.owner.slot(wave.socket).socket.options.router_handover = 1;
+        var live_bytes: u64 = 0;
+        var descriptors: u32 = 0;
+        var before: ?worlds.Peer = null;
+        for (0..2000) |number| {
+            var mock: Mock = try .dial(&wave.world, wave.address);
+            defer mock.deinit();
+            mock.send(greeting ++ named ++ "\x00\x02hi");
+            try wave.world.settle();
+            try wave.owner.expect(wave.socket, &.{ "a", "hi" });
+            if (before) |peer| {
+                try testing.expect(peer.ended());
+                peer.close();
+            }
+            before = mock.peer;
+            try wave.world.settle();
+            if (number == 10) live_bytes = wave.owner.live_bytes();
+            if (number == 10) descriptors = wave.owner.io.descriptors_open;
+        }
+        try testing.expectEqual(live_bytes, wave.owner.live_bytes());
+        try testing.expectEqual(descriptors, wave.owner.io.descriptors_open);
+        try testing.expectEqual(1, wave.owner.record(wave.socket).connections);
+    }
 }

@@ -69,8 +69,16 @@ const Scenario = struct {
             _ = scenario.server.context.bind(scenario.rep, &address_rep) catch continue;
             break;
         } else return error.CannotBind;
-        _ = try scenario.client.connect(scenario.push, address);
-        _ = try scenario.client.connect(scenario.req, address_rep);
+        try scenario.connect(scenario.push, address);
+        try scenario.connect(scenario.req, address_rep);
+    }
+
+    /// A call that finds no memory fails, and may be made again.
+    fn connect(scenario: *Scenario, socket: u32, to: Address) !void {
+        _ = scenario.client.connect(socket, to) catch |failure| {
+            if (failure != error.OutOfMemory) return failure;
+            _ = try scenario.client.connect(socket, to);
+        };
     }
 
     /// One message; a refused one is taken back as a whole.
@@ -284,4 +292,25 @@ test "a borrowed send that fails twice at once is one lost connection: it would 
         try scenario.expect_works();
         try testing.expectEqual(1, record.connections);
     }
+}
+
+test "a transfer that finds no memory in the kernel is made again: its message would never leave" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const here = try world.add();
+    const there = try world.add();
+    const push = try here.open(.push);
+    const pull = try there.open(.pull);
+    _ = try here.connect(push, try there.bind(pull));
+    try world.settle();
+    world.network.options.transfer_fails = 1000;
+    try here.send(push, &.{"small"});
+    here.context.flush();
+    try here.send_borrowed(push, &.{"x" ** 50_000});
+    world.network.options.transfer_fails = 0;
+    try world.settle();
+    try there.expect(pull, &.{"small"});
+    try there.expect(pull, &.{"x" ** 50_000});
+    try testing.expectEqual(1, here.record(push).connections);
 }

@@ -46,9 +46,19 @@ pub const Options = struct {
     late_cancel: PerMille = 0,
     /// A connection is reset while it is received from.
     reset: PerMille = 0,
+    /// While a stream is received from, its sender ends its direction.
+    half_close: PerMille = 0,
     connect_refused: PerMille = 0,
     accept_fails: PerMille = 0,
     submit_fails: PerMille = 0,
+    /// EMFILE of socket(2).
+    open_fails: PerMille = 0,
+    /// ENOBUFS of a transfer, with which a connection may go on or end.
+    transfer_fails: PerMille = 0,
+    /// A watch completes although nothing has happened.
+    spurious: PerMille = 0,
+    /// A multishot request ends with its completion and has to be made again.
+    multishot_ends: PerMille = 0,
     /// Descriptors of one context.
     descriptors_max: u32 = 4096,
 
@@ -62,6 +72,34 @@ pub const Options = struct {
     };
 };
 
+/// What can be done to a context. Counted as it happens: what never happened has proved nothing.
+pub const Fault = enum {
+    split_arrival,
+    split_send,
+    would_block,
+    split_reap,
+    late_cancel,
+    reset,
+    half_close,
+    connect_refused,
+    accept_fails,
+    submit_fails,
+    open_fails,
+    transfer_fails,
+    spurious,
+    multishot_ends,
+    // These have no chance of their own.
+    descriptors_exhausted,
+    backlog_full,
+    /// Bytes, an end or a connection attempt that waited for a partition to heal.
+    clogged,
+};
+
+pub const nodes_max = 8;
+
+/// Where every clock begins.
+pub const start_ns = 1000 * time.ns_per_s;
+
 const Watch = struct { token: Token, kind: enum { readable, writable } };
 
 const End = enum { none, closed, reset };
@@ -70,6 +108,8 @@ pub const Endpoint = struct {
     network: *Network,
     /// Null: a raw peer's.
     owner: ?*MemoryIO,
+    /// The machine of its owner, also when that one has gone.
+    node: u3 = 0,
     family: address_module.Family,
     local: Address = .{},
     remote: Address = .{},
@@ -88,6 +128,8 @@ pub const Endpoint = struct {
     end_coming: End = .none,
     end_arrived: End = .none,
     delivering: bool = false,
+    /// What is under way waits for a partition to heal.
+    held: bool = false,
     /// Our sending side: nothing more may be sent.
     sent_end: bool = false,
 
@@ -98,12 +140,14 @@ pub const Endpoint = struct {
     accepting: ?Token = null,
     backlog: std.ArrayList(*Endpoint) = .empty,
     backlog_max: u32 = 0,
+    /// Shut down: what is sent to it is answered by a reset.
+    deaf: bool = false,
     /// The peer's kernel answers nothing any more.
     cut: bool = false,
     /// A raw listener never answers in time, or a test takes the connections itself.
     raw: bool = false,
 
-    fn room(endpoint: *const Endpoint) usize {
+    pub fn room(endpoint: *const Endpoint) usize {
         const held = endpoint.inbox.items.len - endpoint.head;
         return endpoint.inbox_max - @min(held, endpoint.inbox_max);
     }
@@ -148,7 +192,7 @@ pub const Network = struct {
     allocator: std.mem.Allocator,
     prng: Prng,
     options: Options,
-    now_ns: u64 = 1000 * time.ns_per_s,
+    now_ns: u64 = start_ns,
     events: DeadlineHeap(Event, .node) = .{},
     endpoints: std.ArrayList(*Endpoint) = .empty,
     ios: std.ArrayList(*MemoryIO) = .empty,
@@ -158,6 +202,11 @@ pub const Network = struct {
     /// This many more submissions succeed, the next one fails.
     submissions_left: ?u64 = null,
     submissions_failed: u64 = 0,
+    faults: std.EnumArray(Fault, u64) = .initFill(0),
+    /// Bytes that were taken from a sender and never given to a receiver.
+    vanished_bytes: u64 = 0,
+    /// Nodes that hear nothing of each other, in both directions.
+    partitions: [nodes_max]u8 = @splat(0),
 
     pub fn init(allocator: std.mem.Allocator, seed: u64, options: Options) Network {
         return .{ .allocator = allocator, .prng = .init(seed), .options = options };
@@ -218,14 +267,44 @@ pub const Network = struct {
     }
 
     fn later(network: *Network, action: @FieldType(Event, "action")) void {
-        const event = network.allocator.create(Event) catch unreachable; // Tests have memory.
-        event.* = .{ .action = action };
-        const latency = 1 + network.prng.below(network.options.latency_ns_max);
-        network.events.insert(event, network.now_ns + latency);
+        network.after(1 + network.prng.below(network.options.latency_ns_max), action);
     }
 
-    fn happens(network: *Network, per_mille: PerMille) bool {
-        return per_mille > 0 and network.prng.chance(@min(per_mille, 1000), 1000);
+    fn after(network: *Network, ns: u64, action: @FieldType(Event, "action")) void {
+        const event = network.allocator.create(Event) catch unreachable; // Tests have memory.
+        event.* = .{ .action = action };
+        network.events.insert(event, network.now_ns + ns);
+    }
+
+    fn happens(network: *Network, comptime fault: Fault) bool {
+        const per_mille: PerMille = @field(network.options, @tagName(fault));
+        if (per_mille == 0 or !network.prng.chance(@min(per_mille, 1000), 1000)) return false;
+        network.tally(fault);
+        return true;
+    }
+
+    fn tally(network: *Network, fault: Fault) void {
+        network.faults.getPtr(fault).* += 1;
+    }
+
+    /// Two nodes hear nothing of each other until `heal`. A node may be cut off from itself.
+    pub fn clog(network: *Network, a: u3, b: u3) void {
+        network.partitions[a] |= @as(u8, 1) << b;
+        network.partitions[b] |= @as(u8, 1) << a;
+    }
+
+    /// All partitions are over: what was under way arrives.
+    pub fn heal(network: *Network) void {
+        network.partitions = @splat(0);
+        for (network.endpoints.items) |endpoint| {
+            if (!endpoint.held) continue;
+            endpoint.held = false;
+            network.later(.{ .deliver = endpoint });
+        }
+    }
+
+    fn clogged(network: *const Network, a: u3, b: u3) bool {
+        return network.partitions[a] & (@as(u8, 1) << b) != 0;
     }
 
     fn endpoint_new(
@@ -237,6 +316,7 @@ pub const Network = struct {
         endpoint.* = .{
             .network = network,
             .owner = owner,
+            .node = if (owner) |io| io.node else 0,
             .family = family,
             .inbox_max = network.options.stream_bytes_max,
         };
@@ -262,10 +342,15 @@ pub const Network = struct {
 
     /// Some of what is under way arrives.
     fn deliver(network: *Network, endpoint: *Endpoint) void {
+        const peer = endpoint.peer;
+        if (peer != null and network.clogged(endpoint.node, peer.?.node)) {
+            endpoint.held = true;
+            return network.tally(.clogged);
+        }
         endpoint.delivering = false;
         const under_way = endpoint.inbox.items.len - endpoint.arrived;
         var step = under_way;
-        if (under_way > 1 and network.happens(network.options.split_arrival)) {
+        if (under_way > 1 and network.happens(.split_arrival)) {
             // Small pieces as often as large ones.
             const bound = @as(u64, 1) << @intCast(network.prng.below(17));
             step = @intCast(1 + network.prng.below(@min(bound, under_way)));
@@ -287,9 +372,9 @@ pub const Network = struct {
         var index: usize = 0;
         while (index < endpoint.watches.items.len) {
             const watch = endpoint.watches.items[index];
-            const one_shot = watch.kind == .writable;
             if (watch.kind == kind) {
-                const result = if (one_shot) 4 else endpoint.readable_mask();
+                const one_shot = kind == .writable or network.happens(.multishot_ends);
+                const result = if (kind == .writable) 4 else endpoint.readable_mask();
                 io.post(.{ .token = watch.token, .result = result, .more = !one_shot });
                 if (one_shot) {
                     _ = endpoint.watches.orderedRemove(index);
@@ -328,14 +413,18 @@ pub const Network = struct {
         peer.end_coming = end;
         if (end == .reset) {
             // What was under way is lost, and sometimes what had arrived, too.
+            network.vanished_bytes += peer.inbox.items.len - peer.arrived;
             peer.inbox.items.len = peer.arrived;
-            if (network.prng.boolean()) {
-                peer.inbox.items.len = 0;
-                peer.head = 0;
-                peer.arrived = 0;
-            }
+            if (network.prng.boolean()) network.lose_inbox(peer);
         }
         network.schedule(peer);
+    }
+
+    fn lose_inbox(network: *Network, endpoint: *Endpoint) void {
+        network.vanished_bytes += endpoint.inbox.items.len - endpoint.head;
+        endpoint.inbox.items.len = 0;
+        endpoint.head = 0;
+        endpoint.arrived = 0;
     }
 
     /// What the kernel does when the last reference to a file is gone.
@@ -352,9 +441,8 @@ pub const Network = struct {
         // close(2) with unread bytes resets the connection.
         const unread = endpoint.inbox.items.len > endpoint.head;
         network.send_end(endpoint, if (unread) .reset else .closed);
+        network.lose_inbox(endpoint);
         endpoint.inbox.clearAndFree(network.allocator);
-        endpoint.head = 0;
-        endpoint.arrived = 0;
     }
 
     // -- connections ------------------------------------------------------------------------
@@ -362,12 +450,14 @@ pub const Network = struct {
     fn connect_now(network: *Network, endpoint: *Endpoint) void {
         const token = endpoint.connecting orelse return;
         var result: i32 = 0;
-        if (network.happens(network.options.connect_refused)) {
+        if (network.happens(.connect_refused)) {
             result = -@as(i32, @intFromEnum(linux.E.CONNREFUSED));
         } else if (network.listener_at(&endpoint.remote)) |listener| {
-            if (listener.backlog.items.len >= listener.backlog_max) {
+            const full = listener.backlog.items.len >= listener.backlog_max;
+            if (full or network.clogged(endpoint.node, listener.node)) {
+                network.tally(if (full) .backlog_full else .clogged);
                 // As with a SYN that is dropped: tried again until the caller gives up.
-                return network.later(.{ .connect = endpoint });
+                return network.after(5 * time.ns_per_ms, .{ .connect = endpoint });
             }
             network.join(endpoint, listener);
         } else {
@@ -393,11 +483,13 @@ pub const Network = struct {
         const io = listener.owner orelse return;
         while (listener.accepting) |token| {
             if (listener.backlog.items.len == 0) return;
-            const fails = network.happens(network.options.accept_fails);
+            const fails = network.happens(.accept_fails);
             const fd = if (fails) null else io.descriptor_new(listener.backlog.items[0]);
             if (fd) |descriptor| {
                 _ = listener.backlog.orderedRemove(0);
-                io.post(.{ .token = token, .result = descriptor, .more = true });
+                const ends = network.happens(.multishot_ends);
+                if (ends) listener.accepting = null;
+                io.post(.{ .token = token, .result = descriptor, .more = !ends });
             } else {
                 listener.accepting = null;
                 const errno = -@as(i32, @intFromEnum(linux.E.MFILE));
@@ -503,6 +595,8 @@ pub const Peer = struct {
 
 pub const MemoryIO = struct {
     network: *Network,
+    /// Which machine it runs on, as far as partitions go.
+    node: u3 = 0,
     descriptors: std.ArrayList(?*Endpoint) = .empty,
     descriptors_open: u32 = 0,
     completions: std.ArrayList(Completion) = .empty,
@@ -511,6 +605,8 @@ pub const MemoryIO = struct {
     woken: bool = false,
     counters: io_module.Counters = .{},
     options_set: u64 = 0,
+    /// How often a descriptor's own end was asked for.
+    local_addresses: u64 = 0,
 
     /// As low as a process's that has its three standard ones.
     const descriptor_first = 3;
@@ -575,6 +671,31 @@ pub const MemoryIO = struct {
     pub fn begin(self: *MemoryIO) void {
         assert(!self.in_turn);
         self.in_turn = true;
+        if (self.network.happens(.spurious)) self.wake_for_nothing();
+    }
+
+    /// One of the watches completes. Who looks finds nothing new.
+    fn wake_for_nothing(self: *MemoryIO) void {
+        var count: u64 = 0;
+        for (self.descriptors.items) |slot| {
+            const endpoint = slot orelse continue;
+            count += endpoint.watches.items.len;
+        }
+        if (count == 0) return;
+        var chosen = self.network.prng.below(count);
+        for (self.descriptors.items) |slot| {
+            const endpoint = slot orelse continue;
+            if (chosen >= endpoint.watches.items.len) {
+                chosen -= endpoint.watches.items.len;
+                continue;
+            }
+            const index: usize = @intCast(chosen);
+            const it = endpoint.watches.items[index];
+            const one_shot = it.kind == .writable;
+            if (one_shot) _ = endpoint.watches.orderedRemove(index);
+            const result: i32 = if (one_shot) 4 else 1;
+            return self.post(.{ .token = it.token, .result = result, .more = !one_shot });
+        }
     }
 
     pub fn reap(self: *MemoryIO, buffer: *[io_module.completions_max]Completion) []Completion {
@@ -582,7 +703,7 @@ pub const MemoryIO = struct {
         var count = @min(self.completions.items.len, buffer.len);
         if (count == 0) return buffer[0..0];
         self.counters.wakeups += 1;
-        if (self.network.happens(self.network.options.split_reap)) {
+        if (self.network.happens(.split_reap)) {
             count = @intCast(self.network.prng.below(count + 1));
         }
         @memcpy(buffer[0..count], self.completions.items[0..count]);
@@ -598,6 +719,10 @@ pub const MemoryIO = struct {
 
     pub fn signals(_: *const MemoryIO) bool {
         return true;
+    }
+
+    pub fn poll(self: *const MemoryIO) bool {
+        return self.work_is_waiting();
     }
 
     pub fn work_is_waiting(self: *const MemoryIO) bool {
@@ -630,7 +755,7 @@ pub const MemoryIO = struct {
 
     fn prepare(self: *MemoryIO) io_module.SubmitError!void {
         const network = self.network;
-        var fails = network.happens(network.options.submit_fails);
+        var fails = network.happens(.submit_fails);
         if (network.submissions_left) |left| {
             if (left == 0) fails = true;
             network.submissions_left = if (left == 0) null else left - 1;
@@ -722,7 +847,7 @@ pub const MemoryIO = struct {
             if (!found) continue;
             const errno = -@as(i32, @intFromEnum(linux.E.CANCELED));
             const completion: Completion = .{ .token = token, .result = errno, .more = false };
-            if (self.network.happens(self.network.options.late_cancel)) {
+            if (self.network.happens(.late_cancel)) {
                 self.network.later(.{ .complete = .{ .io = self, .completion = completion } });
             } else self.post(completion);
             return self.network.close_unused(endpoint);
@@ -747,13 +872,24 @@ pub const MemoryIO = struct {
         return self.network.now_ns;
     }
 
-    fn get(self: *MemoryIO, fd: Descriptor) *Endpoint {
+    pub fn wall_us(self: *const MemoryIO) u64 {
+        return self.network.now_ns / std.time.ns_per_us;
+    }
+
+    pub fn get(self: *MemoryIO, fd: Descriptor) *Endpoint {
         return self.descriptors.items[@intCast(fd - descriptor_first)].?;
     }
 
     /// The lowest free number, as the kernel has it; null: EMFILE.
     fn descriptor_new(self: *MemoryIO, endpoint: *Endpoint) ?Descriptor {
-        if (self.descriptors_open >= self.network.options.descriptors_max) return null;
+        if (self.descriptors_open >= self.network.options.descriptors_max) {
+            self.network.tally(.descriptors_exhausted);
+            return null;
+        }
+        return self.descriptor_in_free_slot(endpoint);
+    }
+
+    fn descriptor_in_free_slot(self: *MemoryIO, endpoint: *Endpoint) Descriptor {
         self.descriptors_open += 1;
         for (self.descriptors.items, 0..) |*slot, index| {
             if (slot.* != null) continue;
@@ -770,8 +906,10 @@ pub const MemoryIO = struct {
         family: address_module.Family,
     ) transfer.OpenError!Descriptor {
         if (self.descriptors_open >= self.network.options.descriptors_max) {
+            self.network.tally(.descriptors_exhausted);
             return error.DescriptorsExhausted;
         }
+        if (self.network.happens(.open_fails)) return error.DescriptorsExhausted;
         const endpoint = self.network.endpoint_new(self, family);
         return self.descriptor_new(endpoint) orelse error.DescriptorsExhausted;
     }
@@ -786,7 +924,14 @@ pub const MemoryIO = struct {
 
     pub fn shutdown(self: *MemoryIO, fd: Descriptor) void {
         const endpoint = self.get(fd);
+        if (endpoint.listening) {
+            endpoint.listening = false;
+            endpoint.accepting = null;
+            return;
+        }
         self.network.send_end(endpoint, .closed);
+        self.network.lose_inbox(endpoint);
+        endpoint.deaf = true;
         endpoint.end_coming = .closed;
         endpoint.end_arrived = .closed;
         self.network.fire(endpoint, .readable);
@@ -809,14 +954,16 @@ pub const MemoryIO = struct {
         self.counters.receives += 1;
         const endpoint = self.get(fd);
         const network = self.network;
-        if (endpoint.peer != null and network.happens(network.options.reset)) {
+        if (endpoint.peer != null and network.happens(.reset)) {
             network.send_end(endpoint, .reset);
             endpoint.end_coming = .reset;
             endpoint.end_arrived = .reset;
-            endpoint.inbox.items.len = 0;
-            endpoint.head = 0;
-            endpoint.arrived = 0;
+            network.lose_inbox(endpoint);
         }
+        if (endpoint.peer) |peer| {
+            if (network.happens(.half_close)) network.send_end(peer, .closed);
+        }
+        if (network.happens(.transfer_fails)) return error.SystemResources;
         var total: usize = 0;
         for (vectors) |vector| {
             assert(vector.len > 0);
@@ -845,15 +992,17 @@ pub const MemoryIO = struct {
         for (vectors) |vector| offered += vector.len;
         assert(offered > 0);
         var left = @min(offered, peer.room());
-        if (left == 0 or network.happens(network.options.would_block)) return error.WouldBlock;
-        if (peer.closed) {
+        if (left == 0 or network.happens(.would_block)) return error.WouldBlock;
+        if (network.happens(.transfer_fails)) return error.SystemResources;
+        if (peer.closed or peer.deaf) {
             // The first bytes vanish; the reset they bring back is seen later.
             endpoint.sent_end = true;
             endpoint.end_coming = .reset;
+            network.vanished_bytes += left;
             network.schedule(endpoint);
             return left;
         }
-        if (network.happens(network.options.split_send)) {
+        if (network.happens(.split_send)) {
             left = @intCast(1 + network.prng.below(left));
         }
         const taken = left;
@@ -896,11 +1045,17 @@ pub const MemoryIO = struct {
     }
 
     pub fn local_address(self: *MemoryIO, fd: Descriptor) Address {
+        self.local_addresses += 1;
         return self.get(fd).local;
     }
 
     pub fn peer_address(self: *MemoryIO, fd: Descriptor) Address {
         return self.get(fd).remote;
+    }
+
+    pub fn peer_credentials(self: *MemoryIO, fd: Descriptor) io_module.Credentials {
+        _ = self.get(fd);
+        return .{};
     }
 
     pub fn set_option(self: *MemoryIO, fd: Descriptor, _: i32, _: u32, _: i32) u16 {
@@ -930,13 +1085,20 @@ pub const MemoryIO = struct {
         endpoint.watches.clearRetainingCapacity();
         endpoint.accepting = null;
         endpoint.owner = to;
-        for (endpoint.backlog.items) |waiting| waiting.owner = to;
-        return to.descriptor_new(endpoint).?;
+        endpoint.node = to.node;
+        for (endpoint.backlog.items) |waiting| {
+            waiting.owner = to;
+            waiting.node = to.node;
+        }
+        // They share one table: none is used up.
+        return to.descriptor_in_free_slot(endpoint);
     }
 
     /// A silent network is one that a test has cut.
     pub fn peer_answers(self: *MemoryIO, fd: Descriptor) bool {
-        return !self.get(fd).cut;
+        const endpoint = self.get(fd);
+        const peer = endpoint.peer orelse return !endpoint.cut;
+        return !endpoint.cut and !self.network.clogged(endpoint.node, peer.node);
     }
 
     pub fn probe_path(self: *MemoryIO, address: *const Address) transfer.PathState {
@@ -944,9 +1106,10 @@ pub const MemoryIO = struct {
         return if (self.path_index(address) == null) .absent else .stale;
     }
 
-    pub fn unlink_path(self: *MemoryIO, address: *const Address) void {
-        const index = self.path_index(address) orelse return;
+    pub fn unlink_path(self: *MemoryIO, address: *const Address) u16 {
+        const index = self.path_index(address) orelse return @intFromEnum(std.os.linux.E.NOENT);
         _ = self.network.paths.swapRemove(index);
+        return 0;
     }
 };
 

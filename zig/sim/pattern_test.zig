@@ -380,6 +380,38 @@ test "relaxed: a new question replaces one that nobody answers, and goes to the 
     try bound.expect(&.{"answer to four"});
 }
 
+test "answers that nobody waits for do not keep a REQ from noticing that its peer has gone" {
+    var bound: BoundType(1) = undefined;
+    try bound.init(.req, "REP");
+    defer bound.deinit();
+    const record = bound.owner.record(bound.socket);
+    const options = bound.owner.slot(bound.socket).socket.options;
+    options.request_relaxed = 1;
+    options.receive_high_water_mark = 1;
+    bound.owner.context.limits_changed(bound.owner.slot(bound.socket));
+    for ([_][]const u8{ "one", "two", "three" }) |question| try bound.send(&.{question});
+    for (0..3) |_| try bound.mocks[0].send_message(&.{ "", "answer" });
+    try bound.expect(&.{"answer"});
+    try bound.mocks[0].send_message(&.{ "", "one more" });
+    bound.mocks[0].peer.shutdown();
+    try bound.world.settle();
+    try testing.expectEqual(3, record.dropped_stale);
+    try testing.expectEqual(0, record.connections);
+}
+
+test "relaxed: out of memory for the next question gives up the one before, which it refuses" {
+    var bound: BoundType(1) = undefined;
+    try bound.init(.req, "REP");
+    defer bound.deinit();
+    const options = bound.owner.slot(bound.socket).socket.options;
+    options.request_relaxed = 1;
+    options.request_correlate = 1;
+    try bound.send(&.{"one"});
+    bound.owner.context.resources.slabs.fail_after = 0;
+    try testing.expectError(error.OutOfMemory, bound.send(&.{"two"}));
+    try testing.expectError(error.WrongState, bound.owner.take(bound.socket));
+}
+
 test "a REQ whose peer dies goes on waiting, and takes the answer when one comes after all" {
     var world: World = undefined;
     world.init(1, .{});

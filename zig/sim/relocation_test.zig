@@ -21,10 +21,12 @@ const Moved = struct {
     pub fn note(_: Moved, _: u32, _: u32) !void {}
 };
 
-fn relocate(from: *Owner, handle: u32, to: *Owner) !u32 {
+pub fn relocate(from: *Owner, handle: u32, to: *Owner) !u32 {
     var luggage = try relocation.take(&from.context, testing.allocator, handle);
     defer luggage.deinit(&to.io);
-    for (luggage.listeners.items) |*it| it.fd = from.io.give(it.fd, &to.io);
+    for (luggage.listeners.items) |*it| {
+        if (it.fd >= 0) it.fd = from.io.give(it.fd, &to.io);
+    }
     for (luggage.connections.items) |*it| {
         if (it.fd >= 0) it.fd = from.io.give(it.fd, &to.io);
     }
@@ -296,4 +298,22 @@ test "a connection that cannot move is made anew, with whole messages: a half wo
     try mock.send_message(&.{"answer"});
     try world.settle();
     try there.expect(moved, &.{"answer"});
+}
+
+test "a full queue is full after a move, too: each move would let one more message in" {
+    var world: World = undefined;
+    world.init(1, .{});
+    defer world.deinit();
+    const owners = [_]*Owner{ try world.add(), try world.add() };
+    var push = try owners[0].context.open(.push);
+    owners[0].slot(push).socket.options.send_high_water_mark = 2;
+    // Nobody listens there.
+    _ = try owners[0].connect(push, .ipv4(.{ 127, 0, 0, 1 }, 5555));
+    for (0..2) |_| try owners[0].send(push, &.{"queued"});
+    for (0..4) |move| {
+        const from = owners[move % 2];
+        try testing.expectError(error.WouldBlock, from.send(push, &.{"one more"}));
+        push = try relocate(from, push, owners[(move + 1) % 2]);
+    }
+    try testing.expectEqual(2, owners[0].context.unsent(owners[0].slot(push)));
 }

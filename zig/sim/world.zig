@@ -27,7 +27,7 @@ pub const ConnectOptions = contexts.ConnectOptions;
 pub const Slot = Context.Slot;
 pub const Options = memory_io.Options;
 pub const Peer = memory_io.Peer;
-const allocator = testing.allocator;
+pub const allocator = @import("memory.zig").allocator;
 
 /// A part or a message that a test took: an owner's copy.
 pub const Message = struct {
@@ -56,6 +56,8 @@ pub const Owner = struct {
     /// Sockets that were told to be ready, by the order of events.
     ready: std.ArrayList(contexts.Event) = .empty,
     resolve: std.ArrayList(u32) = .empty,
+    /// Sockets that have ended after they were closed.
+    closed: std.ArrayList(contexts.Event) = .empty,
     turns: u64 = 0,
 
     pub fn init(owner: *Owner, world: *World) void {
@@ -83,6 +85,7 @@ pub const Owner = struct {
         owner.buffers.deinit(allocator);
         owner.ready.deinit(allocator);
         owner.resolve.deinit(allocator);
+        owner.closed.deinit(allocator);
     }
 
     /// One turn and its events. True: another one is due.
@@ -122,6 +125,10 @@ pub const Owner = struct {
             },
             .ready => try owner.ready.append(allocator, event),
             .resolve => try owner.resolve.append(allocator, event.handle),
+            .closed => {
+                try owner.closed.append(allocator, event);
+                assert(owner.context.forget(event.handle));
+            },
             else => {},
         };
     }
@@ -226,7 +233,7 @@ pub const Owner = struct {
     }
 
     /// What JavaScript would see through a view is what a copy has.
-    fn check_place(owner: *Owner, entry: receive_ring.Entry, copy: []const u8) !void {
+    pub fn check_place(owner: *Owner, entry: receive_ring.Entry, copy: []const u8) !void {
         if (entry.flags & receive_ring.flag_arena != 0) {
             try testing.expectEqualSlices(u8, copy, owner.arena[entry.place..][0..entry.length]);
         } else if (entry.flags & receive_ring.flag_lent != 0) {

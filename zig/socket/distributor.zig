@@ -5,16 +5,17 @@
 //!                    ^start         ^used           each: ... segment start..used
 //!
 //! The receivers are chosen with the first part. A pipe without room loses this message and no
-//! other, and nobody waits for it; one that comes later gets the next message, one that goes is
-//! left out of the rest.
+//! other, or what overflow.zig says, and nobody waits for it; one that comes later gets the next
+//! message, one that goes is left out of the rest.
 
 const std = @import("std");
 const assert = std.debug.assert;
 
 const constants = @import("../constants.zig");
 const List = @import("../stdx/intrusive_list.zig").List;
+const overflow = @import("overflow.zig");
 const Pipe = @import("../core/pipe.zig").Pipe;
-const Shared = @import("../core/send_queue.zig").Shared;
+const Shared = @import("../core/shared_frames.zig").Shared;
 const Slabs = @import("../stdx/slab.zig").Slabs;
 const Socket = @import("socket.zig").Socket;
 
@@ -82,8 +83,11 @@ pub const Distributor = struct {
             distributor.deselect();
             return error.WouldBlock;
         }
-        socket.record.dropped_high_water_mark += distributor.full.count;
-        while (distributor.full.pop_front()) |_| {}
+        while (distributor.full.pop_front()) |pipe| {
+            if (overflow.make_room(socket, pipe)) {
+                distributor.matched.push_back(pipe);
+            } else socket.record.dropped_high_water_mark += 1;
+        }
     }
 
     /// A burst fills queues that the kernel would empty at once. A pipe that waits for the kernel

@@ -68,7 +68,7 @@ pub const Pair = struct {
 
     pub fn pipe_readable(pair: *Pair, socket: *Socket, pipe: *Pipe) void {
         // A refused peer's, in the moment before its connection ends.
-        if (pair.pipe != pipe) return socket.discard(pipe);
+        if (pair.pipe != pipe) return socket.discard(pipe, &socket.record.dropped_refused);
         // Not in turn with what the peer before had sent.
         if (pair.queue.empty()) pair.queue.activate(pipe);
     }

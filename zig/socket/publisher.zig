@@ -193,8 +193,9 @@ pub const Publisher = struct {
         while (pipe.receive.messages > 0) {
             if (pipe.doomed_link.linked()) {
                 // Too many: none of the rest is wanted.
-                socket.record.subscriptions_refused += pipe.receive.messages;
-                pipe.receive.clear(socket.resources);
+                const count = pipe.drop_received();
+                socket.record.subscriptions_received += count;
+                socket.record.subscriptions_refused += count;
                 pipe.taken();
                 return;
             }
@@ -207,7 +208,9 @@ pub const Publisher = struct {
     /// Messages have the receiving high-water mark like anywhere else.
     fn reader_behind(publisher: *const Publisher, socket: *const Socket, pipe: *const Pipe) bool {
         if (!has_reader(socket) or pipe.number == none) return false;
-        if (publisher.notices.bytes >= constants.notices_bytes_max / 2) {
+        const own = pipe.receive_bytes_max;
+        const most = constants.notices_bytes_max / 2;
+        if (publisher.notices.bytes >= if (own == 0) most else @min(own, most)) {
             return publisher.peers.items[pipe.number].unread > 0;
         }
         const limit = pipe.receive_high_water_mark;
@@ -243,7 +246,10 @@ pub const Publisher = struct {
             first = false;
             if (!more) break;
         }
-        if (!is_message) return;
+        if (!is_message) {
+            socket.record.subscriptions_received += 1;
+            return;
+        }
         if (kept) {
             publisher.notices.push_all(&message);
             publisher.peers.items[pipe.number].unread += 1;

@@ -31,7 +31,7 @@ pub const Push = struct {
 
     /// Whatever a PULL sends is no message for anyone.
     pub fn pipe_readable(_: *Push, socket: *Socket, pipe: *Pipe) void {
-        socket.discard(pipe);
+        socket.discard(pipe, &socket.record.dropped_malformed);
     }
 
     pub inline fn send(

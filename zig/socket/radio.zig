@@ -91,8 +91,9 @@ pub const Radio = struct {
         while (pipe.receive.messages > 0) {
             if (pipe.doomed_link.linked()) {
                 // Too many: none of the rest is wanted.
-                socket.record.subscriptions_refused += pipe.receive.messages;
-                pipe.receive.clear(socket.resources);
+                const count = pipe.drop_received();
+                socket.record.subscriptions_received += count;
+                socket.record.subscriptions_refused += count;
                 return pipe.taken();
             }
             var part = pipe.receive.next_part(arena);
@@ -100,6 +101,7 @@ pub const Radio = struct {
             const understood = !part.more and bytes.len > 0 and bytes[0] <= 1 and
                 valid_group(bytes[1..]);
             if (understood) {
+                socket.record.subscriptions_received += 1;
                 radio.apply(socket, pipe, bytes[0] == 1, bytes[1..]);
             } else socket.record.dropped_malformed += 1;
             socket.release_part(part);

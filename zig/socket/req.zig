@@ -103,6 +103,8 @@ pub const Req = struct {
         const pipe = req.balancer.next_pipe() orelse return error.WouldBlock;
         req.discard_queued(socket);
         req.reply_pipe = null;
+        // The request before is given up already.
+        errdefer req.state = .ready;
         if (socket.options.request_correlate != 0) {
             req.request_id +%= 1;
             _ = try req.balancer.send(std.mem.asBytes(&req.request_id), true, false);
@@ -114,7 +116,11 @@ pub const Req = struct {
 
     /// Replies to earlier requests must not be taken for this one's.
     fn discard_queued(req: *Req, socket: *Socket) void {
-        socket.ring.clear(socket.resources);
+        socket.drop_ring(&socket.record.dropped_stale);
+        req.drop_queued(socket);
+    }
+
+    fn drop_queued(req: *Req, socket: *Socket) void {
         while (!req.queue.empty()) _ = socket.drop_message(&req.queue);
         assert(req.queue.current == null);
     }
@@ -122,13 +128,14 @@ pub const Req = struct {
     /// Looks for the reply and puts it into the ring; drops what is not it.
     fn prefetch(req: *Req, socket: *Socket) void {
         // What was cut off in the ring is still to be taken.
-        if (req.state != .awaiting or socket.ring.waiting() > 0) return;
-        while (!req.queue.empty()) {
+        while (req.state == .awaiting and socket.ring.waiting() == 0 and !req.queue.empty()) {
             if (!req.accept_envelope(socket)) continue;
             req.state = .replied;
             socket.fill_message(&req.queue);
-            return;
         }
+        // Nobody asked for more: left there, it would keep us from noticing that a peer has gone.
+        const answered = req.state == .ready or req.state == .replied;
+        if (answered and req.queue.current == null) req.drop_queued(socket);
     }
 
     /// Takes the frames before the body; false: dropped, it was not the reply.

@@ -17,6 +17,7 @@ const assert = std.debug.assert;
 
 const Pipe = @import("../core/pipe.zig").Pipe;
 const FairQueue = @import("fair_queue.zig").FairQueue;
+const overflow = @import("overflow.zig");
 const routing = @import("routing_table.zig");
 const RoutingTable = routing.RoutingTable;
 const Refusals = @import("refusals.zig").Refusals;
@@ -38,6 +39,8 @@ pub const Router = struct {
         dropping: Drop,
     } = .nothing,
     refusals: Refusals = .{},
+    /// A message was refused for a peer that might only have wanted a flush. It had it.
+    late: bool = false,
 
     const Drop = enum { unroutable, full, gone };
 
@@ -127,7 +130,7 @@ pub const Router = struct {
     pub fn pipe_readable(router: *Router, socket: *Socket, pipe: *Pipe) void {
         // A refused peer's, in the moment before its connection ends.
         if (pipe.local_id.len == 0 or pipe.doom_reason == .duplicate_routing_id) {
-            return socket.discard(pipe);
+            return socket.discard(pipe, &socket.record.dropped_refused);
         }
         router.queue.activate(pipe);
     }
@@ -166,11 +169,20 @@ pub const Router = struct {
             router.sending = .{ .dropping = .unroutable };
             return;
         };
-        if (pipe.writable()) {
-            router.sending = .{ .to = pipe };
-        } else if (mandatory) {
-            return router.refusals.refuse(pipe);
-        } else router.sending = .{ .dropping = .full };
+        if (!pipe.writable()) {
+            if (mandatory) return router.refusals.refuse(pipe);
+            if (!router.late and pipe.dirty_link.linked()) {
+                router.late = true;
+                return error.WouldBlock;
+            }
+            if (!overflow.make_room(socket, pipe)) {
+                router.late = false;
+                router.sending = .{ .dropping = .full };
+                return;
+            }
+        }
+        router.late = false;
+        router.sending = .{ .to = pipe };
     }
 
     fn count(socket: *Socket, why: Drop) void {

@@ -99,7 +99,7 @@ pub const Server = struct {
     }
 
     pub fn pipe_readable(server: *Server, socket: *Socket, pipe: *Pipe) void {
-        if (pipe.number == 0) return socket.discard(pipe);
+        if (pipe.number == 0) return socket.discard(pipe, &socket.record.dropped_refused);
         server.queue.activate(pipe);
     }
 

@@ -30,6 +30,7 @@ const Router = @import("router.zig").Router;
 const Server = @import("server.zig").Server;
 const single_frame = @import("single_frame.zig");
 const slab = @import("../stdx/slab.zig");
+const statistics = @import("../core/statistics.zig");
 const SocketOptions = options_module.SocketOptions;
 const Stream = @import("stream.zig").Stream;
 const Subscriber = @import("subscriber.zig").Subscriber;
@@ -105,7 +106,11 @@ pub const Interest = packed struct(u32) {
 /// The part of a socket that its owner reads without a call. Counters only grow.
 pub const Record = extern struct {
     cursor: receive_ring.Cursor = .{},
+    totals: statistics.Totals = .{},
     messages_sent: u64 = 0,
+    /// Parts with others behind them: with `messages_sent` that is all that were sent.
+    parts_begun: u64 = 0,
+    /// Put into the ring; its owner has taken those that are not there any more.
     messages_received: u64 = 0,
     /// For peers whose queue was full; what a publisher drops counts once for each of them.
     dropped_high_water_mark: u64 = 0,
@@ -129,9 +134,36 @@ pub const Record = extern struct {
     dropped_stale: u64 = 0,
     /// Queued messages that were not sent before linger ended.
     dropped_linger: u64 = 0,
+    /// Received, and not taken before the socket was closed or the endpoint disconnected.
+    dropped_closed: u64 = 0,
+    /// Received of a peer that was turned away.
+    dropped_refused: u64 = 0,
+    /// Subscriptions and cancels of peers, the refused ones too.
+    subscriptions_received: u64 = 0,
+    /// Handshakes that were done.
+    connections_made: u64 = 0,
+    /// Attempts to connect after one that failed, or after a connection that ended.
+    reconnects: u64 = 0,
+    /// Those that led to a connection.
+    reconnects_made: u64 = 0,
     handshakes_failed: u64 = 0,
     /// Subscriptions of peers that had as many as one may have.
     subscriptions_refused: u64 = 0,
+    /// Events that nobody had read in time; TypeScript counts those of its iterators here, too.
+    dropped_events: u64 = 0,
+    /// Connections ended because the peer did not keep up with what was sent to it.
+    slow_peers: u64 = 0,
+    /// Connections closed when they were accepted: too many at once, or no memory for them.
+    connections_refused: u64 = 0,
+    /// Silent handshakes that gave way to newer ones.
+    handshakes_dropped: u64 = 0,
+    /// How often a listener stopped accepting: full, or without descriptors.
+    accepts_paused: u64 = 0,
+    /// Connections ended because the peer sent a frame, message or command that is too large, or
+    /// too many parts.
+    limits_exceeded: u64 = 0,
+    /// Connections ended for want of memory.
+    memory_failures: u64 = 0,
     connections: u32 = 0,
     events_waiting: u32 = 0,
     /// Different topics: those peers want of a publisher, or a subscriber wants.
@@ -142,13 +174,20 @@ pub const Record = extern struct {
     heartbeats_failed: u32 = 0,
     /// Why the last of its connections has ended for good (a Reason); 0: there may be others.
     failure: u32 = 0,
+    /// By Reason.
+    handshake_failures: statistics.Failures = @splat(0),
 };
 
 /// One allocation of memory that is shared with the owner.
 pub const Shared = extern struct {
     record: Record = .{},
     options: SocketOptions = .{},
+    /// However many options there are, the whole is a multiple of its alignment.
+    gap: [gap_bytes]u8 = @splat(0),
     entries: [receive_ring.entries]receive_ring.Entry = undefined,
+
+    const gap_bytes = std.mem.alignForward(usize, @sizeOf(SocketOptions), @alignOf(Record)) -
+        @sizeOf(SocketOptions);
 };
 
 pub const Pattern = union(enum) {
@@ -367,7 +406,8 @@ pub const Socket = struct {
     /// Complete messages arrived.
     pub fn pipe_readable(socket: *Socket, pipe: *Pipe) void {
         // Its owner has disconnected it: it only sends what is queued.
-        if (!pipe.socket_link.linked()) return socket.discard(pipe);
+        const record = socket.record;
+        if (!pipe.socket_link.linked()) return socket.discard(pipe, &record.dropped_closed);
         switch (socket.pattern) {
             inline else => |*pattern| pattern.pipe_readable(socket, pipe),
         }
@@ -393,7 +433,8 @@ pub const Socket = struct {
                 try pattern.send(socket, part, more, borrow);
             } else return error.NotSupported,
         }
-        if (!more) socket.record.messages_sent += 1;
+        const record = socket.record;
+        (if (more) &record.parts_begun else &record.messages_sent).* += 1;
     }
 
     /// Puts complete messages into the ring, if it is empty. None there is no error.
@@ -585,10 +626,17 @@ pub const Socket = struct {
     }
 
     /// Everything a pipe received goes: nobody will ask for it.
-    pub fn discard(socket: *Socket, pipe: *Pipe) void {
-        socket.record.dropped_malformed += pipe.receive.messages;
-        pipe.receive.clear(socket.resources);
+    pub fn discard(_: *Socket, pipe: *Pipe, counter: *u64) void {
+        counter.* += pipe.drop_received();
         pipe.taken();
+    }
+
+    /// What is in the ring goes, and is not received after all.
+    pub fn drop_ring(socket: *Socket, counter: *u64) void {
+        const count = socket.ring.messages_waiting();
+        counter.* += count;
+        socket.record.messages_received -|= count;
+        socket.ring.clear(socket.resources);
     }
 
     /// What a new connection is sent before anything else.

@@ -90,7 +90,7 @@ pub const Stream = struct {
     }
 
     pub fn pipe_readable(stream: *Stream, socket: *Socket, pipe: *Pipe) void {
-        if (!stream.table.has(pipe)) return socket.discard(pipe);
+        if (!stream.table.has(pipe)) return socket.discard(pipe, &socket.record.dropped_refused);
         stream.queue.activate(pipe);
     }
 

@@ -5,12 +5,15 @@
 //! insert, update to an earlier time and peek are O(1); remove and pop are O(log n), amortised.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const assert = std.debug.assert;
+
+const debug = builtin.mode == .Debug;
 
 pub const Node = struct {
     /// Meaningful while the node is in a heap.
     deadline_ns: u64 = 0,
-    /// Breaks ties: the order of insertions.
+    /// Breaks ties: the order of insertions. 0 while the node is in no heap.
     sequence: u64 = 0,
     /// First child; further children are its siblings.
     child: ?*Node = null,
@@ -18,15 +21,15 @@ pub const Node = struct {
     /// The sibling before, or the parent of a first child; null for the root.
     prev: ?*Node = null,
     /// The heap this node is in; null while it is in none.
-    owner: ?*const anyopaque = null,
+    owner: if (debug) ?*const anyopaque else void = if (debug) null else {},
 
     pub fn armed(node: *const Node) bool {
-        if (node.owner == null) assert(node.child == null and node.next == null);
-        return node.owner != null;
+        if (node.sequence == 0) assert(node.child == null and node.next == null);
+        return node.sequence != 0;
     }
 
     fn before(a: *const Node, b: *const Node) bool {
-        assert(a.owner == b.owner);
+        if (debug) assert(a.owner == b.owner);
         if (a.deadline_ns != b.deadline_ns) return a.deadline_ns < b.deadline_ns;
         assert(a == b or a.sequence != b.sequence);
         return a.sequence < b.sequence;
@@ -44,10 +47,11 @@ pub fn DeadlineHeap(comptime T: type, comptime field: @EnumLiteral()) type {
 
         pub fn insert(heap: *Self, item: *T, deadline_ns: u64) void {
             const node = node_of(item);
-            assert(node.owner == null); // Armed twice, or in another heap.
+            assert(!node.armed()); // Armed twice, or in another heap.
             assert(node.child == null and node.next == null and node.prev == null);
             heap.sequence += 1;
-            node.* = .{ .deadline_ns = deadline_ns, .sequence = heap.sequence, .owner = heap };
+            node.* = .{ .deadline_ns = deadline_ns, .sequence = heap.sequence };
+            if (debug) node.owner = heap;
             heap.root = if (heap.root) |root| meld(root, node) else node;
             heap.count += 1;
             assert(heap.root.?.prev == null and heap.root.?.next == null);
@@ -90,8 +94,11 @@ pub fn DeadlineHeap(comptime T: type, comptime field: @EnumLiteral()) type {
             return item;
         }
 
+        /// Outside Debug: whether the item is in some heap.
         pub fn contains(heap: *const Self, item: *const T) bool {
-            return @field(item, @tagName(field)).owner == @as(*const anyopaque, heap);
+            const node = &@field(item, @tagName(field));
+            if (debug) return node.owner == @as(*const anyopaque, heap);
+            return node.armed();
         }
 
         pub fn deadline(heap: *const Self, item: *const T) u64 {
@@ -111,7 +118,7 @@ pub fn DeadlineHeap(comptime T: type, comptime field: @EnumLiteral()) type {
             if (cursor) |root| assert(root.prev == null and root.next == null);
             // Depth first, by the back pointers instead of a stack.
             while (cursor) |node| {
-                assert(node.owner == @as(*const anyopaque, heap));
+                if (debug) assert(node.owner == @as(*const anyopaque, heap));
                 assert(node.sequence <= heap.sequence);
                 count += 1;
                 assert(count <= heap.count);

@@ -18,6 +18,10 @@ const Allocator = std.mem.Allocator;
 pub const Options = struct {
     slot_bits: u5 = 20,
     generation_bits: u5 = 12,
+    /// Slots this table uses, from and to (0: all that there are). Where two tables have different
+    /// ones, no handle of one is ever a handle of the other.
+    slot_first: u32 = 0,
+    slot_end: u32 = 0,
     /// Values allocated together. A power of two.
     chunk_slots: u32 = 64,
 };
@@ -27,14 +31,16 @@ pub fn HandleTable(comptime T: type, comptime options: Options) type {
     comptime assert(@as(u32, options.slot_bits) + options.generation_bits <= 32);
     comptime assert(std.math.isPowerOfTwo(options.chunk_slots));
     comptime assert(options.chunk_slots <= @as(u32, 1) << options.slot_bits);
+    comptime assert(options.slot_end <= @as(u32, 1) << options.slot_bits);
 
     return struct {
         const Self = @This();
 
-        pub const slots_max: u32 = @as(u32, 1) << options.slot_bits;
+        const slot_end = if (options.slot_end > 0) options.slot_end else slot_mask + 1;
+        pub const slots_max: u32 = slot_end - options.slot_first;
         /// Generations start at 1, so that slot 0 has no handle 0.
         pub const generation_max: u32 = (@as(u32, 1) << options.generation_bits) - 1;
-        const slot_mask = slots_max - 1;
+        const slot_mask = (@as(u32, 1) << options.slot_bits) - 1;
         const chunk_shift = std.math.log2_int(u32, options.chunk_slots);
         const chunk_mask = options.chunk_slots - 1;
         const slot_none = std.math.maxInt(u32);
@@ -89,7 +95,7 @@ pub fn HandleTable(comptime T: type, comptime options: Options) type {
             const generation = chunk.generations[index];
             assert(chunk.handles[index] == 0);
             assert(generation >= 1 and generation <= generation_max);
-            const handle = generation << options.slot_bits | slot;
+            const handle = generation << options.slot_bits | (slot + options.slot_first);
             chunk.handles[index] = handle;
             self.live += 1;
             return .{ .handle = handle, .value = &chunk.values[index] };
@@ -97,7 +103,7 @@ pub fn HandleTable(comptime T: type, comptime options: Options) type {
 
         /// null for any number that is not a live handle, wherever it came from.
         pub fn get(self: *const Self, handle: u32) ?*T {
-            const slot = handle & slot_mask;
+            const slot = slot_of(handle);
             if (slot >= self.slots_used) return null;
             const chunk = self.chunks.items[slot >> chunk_shift] orelse return null;
             const index = slot & chunk_mask;
@@ -105,11 +111,16 @@ pub fn HandleTable(comptime T: type, comptime options: Options) type {
             return &chunk.values[index];
         }
 
+        /// Counted from `slot_first`; below that it wraps, beyond all slots.
+        fn slot_of(handle: u32) u32 {
+            return (handle & slot_mask) -% options.slot_first;
+        }
+
         /// The handle must be live; it never will be again.
         pub fn remove(self: *Self, handle: u32) void {
             assert(self.live > 0);
             assert(self.get(handle) != null);
-            const slot = handle & slot_mask;
+            const slot = slot_of(handle);
             const index = slot & chunk_mask;
             const chunk = self.chunk_of(slot);
             chunk.handles[index] = 0;
@@ -169,7 +180,7 @@ pub fn HandleTable(comptime T: type, comptime options: Options) type {
                 for (chunk.handles, chunk.generations, 0..) |handle, generation, index| {
                     if (handle == 0) continue;
                     assert(handle >> options.slot_bits == generation);
-                    assert(handle & slot_mask == chunk_index * options.chunk_slots + index);
+                    assert(slot_of(handle) == chunk_index * options.chunk_slots + index);
                     live += 1;
                 }
                 retired += chunk.retired;
@@ -242,6 +253,33 @@ pub fn HandleTable(comptime T: type, comptime options: Options) type {
 }
 
 const testing = std.testing;
+
+test "a handle of one table is none of another one that has other slots" {
+    const Low = HandleTable(u32, .{ .slot_bits = 4, .chunk_slots = 2, .slot_end = 10 });
+    const High = HandleTable(u32, .{ .slot_bits = 4, .chunk_slots = 2, .slot_first = 10 });
+    var low: Low = .init(std.testing.allocator, Low.slots_max);
+    defer low.deinit();
+    var high: High = .init(std.testing.allocator, High.slots_max);
+    defer high.deinit();
+    try std.testing.expectEqual(16, Low.slots_max + High.slots_max);
+    var handles: std.ArrayList(u32) = .empty;
+    defer handles.deinit(std.testing.allocator);
+    for (0..Low.slots_max) |_| {
+        try handles.append(std.testing.allocator, (try low.insert()).handle);
+    }
+    try std.testing.expectError(error.TooMany, low.insert());
+    for (handles.items) |handle| try std.testing.expectEqual(null, high.get(handle));
+    for (0..High.slots_max) |_| {
+        const entry = try high.insert();
+        try std.testing.expectEqual(null, low.get(entry.handle));
+        try std.testing.expectEqual(entry.value, high.get(entry.handle).?);
+    }
+    high.invariants();
+    var all = high.iterator();
+    while (all.next()) |entry| high.remove(entry.handle);
+    for (handles.items) |handle| low.remove(handle);
+    low.invariants();
+}
 
 test "a closed socket's handle never finds the next socket, nor does any invented number" {
     var table = HandleTable(u64, .{}).init(testing.allocator, 8);

@@ -145,6 +145,8 @@ pub const Slabs = struct {
     budget_bytes: u64,
     /// Mapped, whether in use or not.
     system_bytes: u64 = 0,
+    /// Memory of the owner's that is used in place of ours: it counts, too.
+    lent_bytes: u64 = 0,
     /// Handed out, in whole blocks.
     live_bytes: u64 = 0,
     live_blocks: u64 = 0,
@@ -163,6 +165,8 @@ pub const Slabs = struct {
     system_refused: u64 = 0,
     /// Regions without a live block.
     regions_idle: u64 = 0,
+    /// What `trim` would give back.
+    idle_bytes: u64 = 0,
     /// Where the next region is likely to fit without trimming; 0 while unknown.
     region_hint: usize = 0,
     /// Tests only: this many more requests succeed, the next one fails and clears it.
@@ -176,7 +180,7 @@ pub const Slabs = struct {
 
     /// Everything must have been freed: a block that is still live here is a leak of its owner.
     pub fn deinit(self: *Slabs) void {
-        assert(self.live_blocks == 0 and self.live_bytes == 0);
+        assert(self.live_blocks == 0 and self.live_bytes == 0 and self.lent_bytes == 0);
         self.trim();
         assert(self.system_bytes == 0);
         self.* = undefined;
@@ -214,7 +218,7 @@ pub const Slabs = struct {
             class.partial.push_front(region);
         }
         region_give(region, block);
-        if (region.live == 0) self.regions_idle += 1;
+        if (region.live == 0) self.region_rests(region);
         class.live -= 1;
         self.live_blocks -= 1;
         self.live_bytes -= block.len;
@@ -232,6 +236,12 @@ pub const Slabs = struct {
         return grown;
     }
 
+    /// For owners that keep only the bytes they asked for: few, and at the block's beginning.
+    pub fn free_bytes(self: *Slabs, bytes: []const u8) void {
+        const start: [*]align(block_align) u8 = @ptrCast(@alignCast(@constCast(bytes.ptr)));
+        self.free(start[0..class_bytes[class_of(bytes.len)]]);
+    }
+
     pub fn create(self: *Slabs, comptime T: type) error{OutOfMemory}!*T {
         comptime assert(@sizeOf(T) > 0 and @sizeOf(T) <= block_bytes_max);
         comptime assert(@alignOf(T) <= block_align);
@@ -247,10 +257,40 @@ pub const Slabs = struct {
         self.free(bytes[0..class_bytes[comptime class_of(@sizeOf(T))]]);
     }
 
-    /// Gives regions without a live block back to the system. To be called when idle: the next
-    /// burst pays for them again.
+    /// Whether the budget has so much left, pages and headers not counted.
+    pub fn has_room(self: *const Slabs, bytes: u64) bool {
+        return bytes <= self.budget_left() + self.idle_bytes;
+    }
+
+    /// The owner is about to lend us so much.
+    pub fn lend(self: *Slabs, bytes: u64) error{OutOfMemory}!void {
+        if (self.fail_after != null) try self.fail_on_purpose();
+        if (self.budget_left() < bytes) self.trim();
+        if (self.budget_left() < bytes) {
+            self.budget_refused += 1;
+            return error.OutOfMemory;
+        }
+        self.lent_bytes += bytes;
+    }
+
+    /// It is the owner's again, and counts no more.
+    pub fn unlend(self: *Slabs, bytes: u64) void {
+        assert(self.lent_bytes >= bytes);
+        self.lent_bytes -= bytes;
+    }
+
+    /// Another budget. What is in use already stays.
+    pub fn set_budget(self: *Slabs, bytes: u64) void {
+        assert(bytes > 0);
+        self.budget_bytes = @min(bytes, std.math.maxInt(isize));
+        if (self.system_bytes > self.budget_bytes) self.trim();
+    }
+
+    /// Gives regions without a live block back to the system. To be called when they have not been
+    /// needed for a while: the next burst pays for them again.
     pub fn trim(self: *Slabs) void {
         for (&self.large_spares) |*spare| {
+            self.idle_bytes -= spare.len;
             if (spare.len > 0) self.system_unmap(spare.*);
             spare.* = &.{};
         }
@@ -262,13 +302,13 @@ pub const Slabs = struct {
                 if (region.live > 0) continue;
                 class.partial.remove(region);
                 class.blocks -= region.blocks;
-                self.regions_idle -= 1;
+                self.region_works(region);
                 const memory: [*]align(std.heap.page_size_min) u8 = @ptrCast(@alignCast(region));
                 self.region_hint = @intFromPtr(region);
                 self.system_unmap(memory[0..region.bytes]);
             }
         }
-        assert(self.regions_idle == 0);
+        assert(self.regions_idle == 0 and self.idle_bytes == 0);
         assert(self.live_blocks > 0 or self.system_bytes == 0);
     }
 
@@ -299,6 +339,8 @@ pub const Slabs = struct {
         var system_bytes: u64 = self.large_live_bytes;
         for (&self.large_spares) |spare| system_bytes += spare.len;
         var regions_idle: u64 = 0;
+        var idle_bytes: u64 = 0;
+        for (&self.large_spares) |spare| idle_bytes += spare.len;
         for (&self.classes, class_bytes) |*class, bytes| {
             class.partial.invariants();
             class.full.invariants();
@@ -312,7 +354,9 @@ pub const Slabs = struct {
                     live += region.live;
                     blocks += region.blocks;
                     system_bytes += region.bytes;
-                    if (region.live == 0) regions_idle += 1;
+                    if (region.live > 0) continue;
+                    regions_idle += 1;
+                    idle_bytes += region.bytes;
                 }
             }
             assert(class.live == live);
@@ -323,8 +367,7 @@ pub const Slabs = struct {
         assert(self.live_blocks == live_blocks);
         assert(self.live_bytes == live_bytes);
         assert(self.system_bytes == system_bytes);
-        assert(self.regions_idle == regions_idle);
-        assert(self.system_bytes <= self.budget_bytes);
+        assert(self.regions_idle == regions_idle and self.idle_bytes == idle_bytes);
         assert(self.allocations_total >= self.live_blocks);
     }
 
@@ -343,7 +386,7 @@ pub const Slabs = struct {
 
     fn region_take(self: *Slabs, region: *Region) Block {
         assert(region.live < region.blocks);
-        if (region.live == 0) self.regions_idle -= 1;
+        if (region.live == 0) self.region_works(region);
         const bytes = class_bytes[region.class_index];
         region.live += 1;
         if (region.free_head) |node| {
@@ -397,8 +440,18 @@ pub const Slabs = struct {
         assert(region.blocks > 0 and region.blocks <= region_blocks_max);
         class.blocks += region.blocks;
         class.partial.push_front(region);
-        self.regions_idle += 1;
+        self.region_rests(region);
         return region;
+    }
+
+    fn region_rests(self: *Slabs, region: *const Region) void {
+        self.regions_idle += 1;
+        self.idle_bytes += region.bytes;
+    }
+
+    fn region_works(self: *Slabs, region: *const Region) void {
+        self.regions_idle -= 1;
+        self.idle_bytes -= region.bytes;
     }
 
     /// A mapping aligned to `region_bytes_max`. The hint makes it one system call nearly always;
@@ -448,6 +501,7 @@ pub const Slabs = struct {
         }
         const found = best orelse return null;
         defer found.* = &.{};
+        self.idle_bytes -= found.len;
         return found.*;
     }
 
@@ -460,6 +514,7 @@ pub const Slabs = struct {
         }
         if (smallest.len >= memory.len) return memory;
         defer smallest.* = memory;
+        self.idle_bytes = self.idle_bytes + memory.len - smallest.len;
         return smallest.*;
     }
 
@@ -490,13 +545,12 @@ pub const Slabs = struct {
         self.system_bytes += more;
         self.large_live_bytes += more;
         self.live_bytes += more;
-        assert(self.system_bytes <= self.budget_bytes);
         return grown;
     }
 
     fn budget_left(self: *const Slabs) u64 {
-        assert(self.system_bytes <= self.budget_bytes);
-        return self.budget_bytes - self.system_bytes;
+        // Lowered, it may be less than what is in use.
+        return self.budget_bytes -| self.system_bytes -| self.lent_bytes;
     }
 
     /// May a mapping of `held` bytes become one of `size`? Idle regions make room first.

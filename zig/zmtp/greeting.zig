@@ -74,8 +74,11 @@ pub const Error = error{
 
 /// Takes a greeting in pieces of any size and refuses a wrong one at the first byte that says so.
 pub const Parser = struct {
-    bytes: [size]u8 = undefined,
+    /// As far as it tells something: what follows is counted only.
+    bytes: [kept_size]u8 = undefined,
     received: u8 = 0,
+
+    const kept_size = mechanism_index + mechanism_field.field_size;
 
     pub const Receipt = struct {
         /// How many of the given bytes belong to the greeting.
@@ -88,7 +91,10 @@ pub const Parser = struct {
         assert(parser.received < size);
         const before = parser.received;
         const consumed = @min(bytes.len, size - before);
-        @memcpy(parser.bytes[before..][0..consumed], bytes[0..consumed]);
+        if (before < kept_size) {
+            const kept = @min(consumed, kept_size - before);
+            @memcpy(parser.bytes[before..][0..kept], bytes[0..kept]);
+        }
         parser.received += @intCast(consumed);
         assert(parser.received <= size);
 
@@ -98,7 +104,7 @@ pub const Parser = struct {
 
     /// Looks at what is here only; repeated checks of the same byte are harmless.
     fn check(parser: *const Parser) Error!void {
-        const bytes = parser.bytes[0..parser.received];
+        const bytes = parser.bytes[0..@min(parser.received, kept_size)];
         if (bytes.len > 0 and bytes[0] != signature_first) return error.NotZmtp;
         if (bytes.len > signature_last_index and bytes[signature_last_index] & 1 == 0) {
             return error.NotZmtp;

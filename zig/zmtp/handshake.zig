@@ -155,16 +155,12 @@ pub const Peer = struct {
     speaks_3_1: bool = false,
     /// Null when the peer did not tell.
     socket_type: ?SocketType = null,
-    identity_size: u8 = 0,
-    identity_buffer: [identity_size_max]u8 = undefined,
+    /// Points into the bytes of its READY: gone when they are.
+    identity: []const u8 = "",
 
     /// Whether the peer chose an identity; otherwise a ROUTER makes one up.
     pub fn has_identity(peer: *const Peer) bool {
-        return peer.identity_size > 0;
-    }
-
-    pub fn identity(peer: *const Peer) []const u8 {
-        return peer.identity_buffer[0..peer.identity_size];
+        return peer.identity.len > 0;
     }
 };
 
@@ -181,12 +177,18 @@ const State = union(enum) {
     failed: Failure,
 };
 
+/// Small, because everybody who connects is given one before he has proved anything.
 pub const Handshake = struct {
     config: Config,
     state: State,
     peer: Peer,
-    error_reason_size: u8,
-    error_reason_buffer: [command.error_reason_size_max]u8,
+    /// In the bytes of the peer's ERROR.
+    error_reason: []const u8,
+
+    comptime {
+        // One of the slabs' small blocks.
+        assert(@sizeOf(Handshake) <= 128);
+    }
 
     pub fn init(config: Config) Handshake {
         assert(config.socket_type.has_handshake());
@@ -199,8 +201,7 @@ pub const Handshake = struct {
             .config = config,
             .state = .initial,
             .peer = .{},
-            .error_reason_size = 0,
-            .error_reason_buffer = undefined,
+            .error_reason = "",
         };
     }
 
@@ -242,10 +243,10 @@ pub const Handshake = struct {
         };
     }
 
-    /// The reason in the ERROR that the peer sent, if it sent one.
+    /// The reason in the ERROR that the peer sent, if it sent one: in the bytes given last.
     pub fn peer_error(self: *const Handshake) ?[]const u8 {
         if (self.failure() != .peer_error) return null;
-        return self.error_reason_buffer[0..self.error_reason_size];
+        return self.error_reason;
     }
 
     /// The reason as one of ZAP's status codes, the value of a HANDSHAKE_FAILED_AUTH event. Null
@@ -318,8 +319,7 @@ pub const Handshake = struct {
                 return .{ .consumed = size, .state = .done, .metadata = properties };
             },
             .@"error" => |reason| {
-                @memcpy(self.error_reason_buffer[0..reason.len], reason);
-                self.error_reason_size = @intCast(reason.len);
+                self.error_reason = reason;
                 return self.fail(.peer_error);
             },
         }
@@ -328,7 +328,7 @@ pub const Handshake = struct {
     /// The rules for a peer's metadata, the same for all mechanisms.
     fn accept_metadata(self: *Handshake, properties: []const u8) Error!void {
         assert(self.peer.socket_type == null);
-        assert(self.peer.identity_size == 0);
+        assert(!self.peer.has_identity());
         var identity_seen = false;
         var iterator = metadata.Iterator.init(properties);
         while (true) {
@@ -361,11 +361,10 @@ pub const Handshake = struct {
     }
 
     fn accept_identity(self: *Handshake, identity: []const u8) Error!void {
-        assert(self.peer.identity_size == 0);
+        assert(!self.peer.has_identity());
         if (identity.len > identity_size_max) return self.fail(.identity_too_long);
         if (identity.len > 0 and identity[0] == 0) return self.fail(.identity_reserved);
-        @memcpy(self.peer.identity_buffer[0..identity.len], identity);
-        self.peer.identity_size = @intCast(identity.len);
+        self.peer.identity = identity;
     }
 
     fn fail(self: *Handshake, reason: Failure) Error {
@@ -546,7 +545,7 @@ test "handshake: a ROUTER addresses its peers wrong" {
     try testing.expectEqual(.done, outcome.result);
     try testing.expectEqual(.req, handshake.peer.socket_type);
     try testing.expect(handshake.peer.has_identity());
-    try testing.expectEqualStrings("me", handshake.peer.identity());
+    try testing.expectEqualStrings("me", handshake.peer.identity);
 
     var buffer: [1024]u8 = undefined;
     const config: Config = .{ .socket_type = .router };
@@ -561,7 +560,7 @@ test "handshake: a ROUTER addresses its peers wrong" {
         }
         var peer_of_size = Handshake.init(config);
         try testing.expectEqual(.done, test_drive(&peer_of_size, bytes, &.{}).result);
-        try testing.expectEqual(size, peer_of_size.peer.identity().len);
+        try testing.expectEqual(size, peer_of_size.peer.identity.len);
         identity[13] = 0;
         const reserved = test_ready(&buffer, identity[0 .. 13 + size]);
         try expect_failure(.identity_reserved, config, reserved);
@@ -733,7 +732,7 @@ test "handshake: our longest READY does not fit, or an honest peer of ours is re
     const outcome = test_drive(&peer, output.written(), &.{});
     try testing.expectEqual(.done, outcome.result);
     try testing.expectEqual(output.size, outcome.consumed);
-    try testing.expectEqualStrings(&identity, peer.peer.identity());
+    try testing.expectEqualStrings(&identity, peer.peer.identity);
 }
 
 test "handshake: metadata of 0 to 64 KiB with lying lengths overruns a buffer (CVE-2019-13132)" {
