@@ -523,7 +523,8 @@ pub fn SessionType(comptime IO: type) type {
         /// It holds what the buffer before it held.
         pub fn lend(session: *Session, buffer: []u8, id: u32) bool {
             const large = &(session.large orelse return false);
-            if (buffer.len < large.wanted()) return false;
+            // It has one: this is the answer to what another connection had asked for.
+            if (large.buffer.len > 0 or buffer.len < large.wanted()) return false;
             large.buffer = buffer[0..large.wanted()];
             large.id = id;
             if (large.received == 0) {

@@ -537,7 +537,7 @@ pub const Life = struct {
                 "p{d} has {d} descriptors after close",
                 .{ process.number, process.io.descriptors_open },
             );
-            // Where memory ran out while it was told of one, that is counted.
+            // Those are counted that there was no memory to tell of.
             if (process.buffers_held() > context.resources.abandoned.lost) return life.fail(
                 "p{d} keeps {d} lent buffers after close",
                 .{ process.number, process.buffers_held() },

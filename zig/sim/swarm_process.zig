@@ -178,6 +178,9 @@ pub const Process = struct {
     }
 
     fn lend(process: *Process, event: contexts.Event) !void {
+        const session = process.context.session_table.get(event.handle) orelse return;
+        // The connection that asked has gone, and the next one has asked for itself.
+        if (session.buffer_held() != event.b) return;
         const buffer = try process.allocator.alloc(u8, event.a);
         // What the library does not fill must not look like anything.
         @memset(buffer, 0xee);
