@@ -62,6 +62,8 @@ export interface Dispatch {
   onReady(interest: number): void;
   /** Addresses are wanted for a name it connects to. */
   onResolve(endpoint: number): void;
+  /** A peer waits to be let in. */
+  onAuthenticate(session: number, request: number): void;
   /** Events are waiting for its observers, if it has any. */
   onEvents: (() => void) | undefined;
   /** The program was evaluated again (`bun --hot`), or the process ends. */
@@ -274,6 +276,13 @@ export class NativeContext {
       case EventKind.abandoned:
         this.lent.delete(a);
         break;
+      case EventKind.authenticate: {
+        const socket = this.#sockets.get(a);
+        // Nobody is there to decide, so nobody comes in.
+        if (socket === undefined) this.native.authenticated(handle, b, 0);
+        else socket.onAuthenticate(handle, b);
+        break;
+      }
       case EventKind.closed:
         this.closing.ended(handle, a);
         break;

@@ -405,6 +405,12 @@ export function isIPv6(text: string): boolean {
   return /^[\da-f:.]+$/i.test(literal) && URL.canParse(`tcp://[${literal}]`);
 }
 
+/** The octets of an IP address without a zone; undefined: it is none. */
+export function addressOctets(literal: string): Uint8Array | undefined {
+  if (isIPv4(literal)) return octets4(literal);
+  return isIPv6(literal) && !literal.includes("%") ? octets16(literal) : undefined;
+}
+
 function octets4(literal: string): Uint8Array {
   return Uint8Array.from(literal.split("."), Number);
 }

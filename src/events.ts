@@ -28,6 +28,8 @@ interface Told {
   peer?: string;
   /** The process at the other end of an ipc connection, and its user. */
   credentials?: { pid: number; uid: number };
+  /** Who the peer is, as `authenticate` or a ZAP handler has said; from its `handshake` on. */
+  userId?: string;
   /** How many events before this one were lost, because they were not read in time. */
   missed?: number;
 }
@@ -54,7 +56,11 @@ interface Details {
   handshake: unknown;
   "handshake:error:protocol": { error: ZmqError & { readonly code: ProtocolErrorCode } };
   /** Refused by authentication, with the status of ZAP where it is known. */
-  "handshake:error:auth": { error: ZmqError & { status: 300 | 400 | 500 | undefined } };
+  "handshake:error:auth": {
+    error: ZmqError & { status: 300 | 400 | 500 | undefined };
+    /** Why our side has refused the peer. */
+    rejection?: string;
+  };
   "handshake:error:other": { error: ZmqError };
   /** The socket is closed. */
   end: unknown;
@@ -136,6 +142,7 @@ const EACCES = 13;
 /** What libzmq has for a handshake that ended without a fault in it; others are EPROTO. */
 const errnos: Partial<Record<EventReason, number>> = {
   handshake_timeout: 11,
+  authentication_unavailable: EACCES,
   out_of_memory: 12,
   peer_refused: 16,
   peer_closed: 32,

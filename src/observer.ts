@@ -171,8 +171,10 @@ export class Observer implements AsyncIterable<Event> {
     const core = this.#core;
     while (eventsWaiting(core.shared) > 0 && core.context.native.monitor_next(core.handle) === 1) {
       const native = readMonitorEvent(core.context.record);
-      const address = core.endpointText(native.endpoint) || this.#gone.get(native.endpoint);
-      this.#deliver(toEvent(native, address ?? ""));
+      const address = core.endpoints.textOf(native.endpoint) || this.#gone.get(native.endpoint);
+      const event = toEvent(native, address ?? "");
+      core.authentication?.annotate(event);
+      this.#deliver(event);
     }
     for (const event of this.#own.splice(0)) this.#deliver(event);
   }

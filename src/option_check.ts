@@ -2,14 +2,18 @@
 
 import { zmqError } from "./errors.ts";
 import type { OptionName, SocketTypeName } from "./options.ts";
-import { type Kind, ms, optionNames, optionTable, type Spec } from "./option_table.ts";
+import { type Kind, ms, optionNames, optionTable, secretOptions, type Spec } from "./option_table.ts";
 import { unsupportedOptions } from "./option_unsupported.ts";
+import type { AuthenticateOption } from "./verdict.ts";
+import { curveKeyBytes, z85Encode } from "./z85.ts";
 
 /** A value that may be written: into a number, as bytes (none for null), or kept here (local). */
 export type ValidOption =
   | { name: OptionName; kind: "number"; field: string; value: number }
   | { name: OptionName; kind: "bytes"; field: string; bytes: Uint8Array }
-  | { name: OptionName; kind: "local"; field: null; value: number | boolean | string | null };
+  | { name: OptionName; kind: "local"; field: null; value: LocalValue };
+
+type LocalValue = number | boolean | string | null | AuthenticateOption;
 
 /**
  * Checks one value for one option. TypeError: the class has no such option, or not of this type;
@@ -32,8 +36,12 @@ export function validateOption(type: SocketTypeName, name: string, value: unknow
       kind.type === "bytes" ? checkBytes(label, value, kind) : checkProperties(label, value, kind);
     return { name: known, kind: "bytes", field, bytes };
   }
+  if (kind.type === "key" || kind.type === "authenticate") {
+    const check = kind.type === "key" ? checkKey : checkAuthenticate;
+    return { name: known, kind: "local", field: null, value: check(label, value) };
+  }
   if (kind.type === "text") {
-    const text = checkText(label, value, kind);
+    const text = checkText(label, value, kind, secretOptions.has(name));
     if (field === null) return { name: known, kind: "local", field, value: text };
     return { name: known, kind: "bytes", field, bytes: new TextEncoder().encode(text ?? "") };
   }
@@ -137,15 +145,35 @@ function checkBytes(label: string, value: unknown, { min, max, first }: KindOf<"
   throw zmqError("EINVAL", { advice: `${advice}: it has ${length}.` });
 }
 
-function checkText(label: string, value: unknown, { max, check }: KindOf<"text">): string | null {
+function checkText(
+  label: string,
+  value: unknown,
+  { max, check }: KindOf<"text">,
+  secret: boolean,
+): string | null {
   if (value === null) return null;
   if (typeof value !== "string") {
-    throw new TypeError(`${label} must be a string or null, not ${show(value)}`);
+    const what = secret ? typeof value : show(value);
+    throw new TypeError(`${label} must be a string or null, not ${what}`);
   }
   const bytes = Buffer.byteLength(value);
   const wrong = bytes > max ? `has at most ${max} bytes in UTF-8, not ${bytes}` : check?.(value);
   if (wrong === undefined) return value;
   throw zmqError("EINVAL", { advice: `${label} ${wrong}.` });
+}
+
+/** Z85, whatever it was given as. */
+function checkKey(label: string, value: unknown): string | null {
+  if (value === null) return null;
+  return z85Encode(curveKeyBytes(value, label));
+}
+
+function checkAuthenticate(label: string, value: unknown): AuthenticateOption | null {
+  if (value === null || typeof value === "function") return value as AuthenticateOption | null;
+  if (typeof (value as { authenticate?: unknown }).authenticate === "function") {
+    return value as AuthenticateOption;
+  }
+  throw new TypeError(`${label} must be a function, an Authenticator or null, not ${show(value)}`);
 }
 
 /** RFC 37: a property is [length u8][name][length u32][value]. */

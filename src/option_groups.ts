@@ -3,6 +3,7 @@
 // zeromq.js's unless the text says why not. options.ts has what each type puts together.
 
 import type { Context } from "./socket_context.ts";
+import type { AuthenticateOption } from "./verdict.ts";
 
 /**
  * Options of every socket: keys of the constructor's argument, and properties of the socket. A
@@ -176,8 +177,89 @@ export interface RoutingIdOptions {
   routingId?: string | Uint8Array | null;
 }
 
+/**
+ * Options that say who a socket is and whom it lets in, see docs/security.md. New values count for
+ * connections that are made from then on, also at endpoints that are there ("New"); connections that
+ * are there go on. Of PLAIN and CURVE, client and server, a socket has one part: that of `plainServer`,
+ * `plainUsername`, `curveServer` or `curveServerKey`. More than one of them, or one that something is
+ * missing for, is an EINVAL of the next bind or connect; until then the one before stays in force.
+ * Connections within the process (inproc) have no mechanism and are not asked about.
+ */
+export interface SecurityOptions {
+  /**
+   * Demand a user name and a password of each peer; who decides about them is `authenticate`, or a ZAP
+   * handler, and without either nobody comes in. They are sent in clear: for links that are trusted.
+   * Not together with `plainUsername`, `curveServer` or `curveServerKey`. Default false. New.
+   * ZMQ_PLAIN_SERVER, RFC 24
+   */
+  plainServer?: boolean;
+  /**
+   * The user name this socket gives to a server of PLAIN, 1 to 255 bytes; null: it is no client of
+   * PLAIN. Not together with `plainServer`, `curveServer` or `curveServerKey`. Default null.
+   * New. ZMQ_PLAIN_USERNAME, RFC 24
+   */
+  plainUsername?: string | null;
+  /**
+   * Its password, up to 255 bytes; null is an empty one. Is not shown when the socket is printed.
+   * Default null. New. ZMQ_PLAIN_PASSWORD, RFC 24
+   */
+  plainPassword?: string | null;
+  /**
+   * Encrypt as the server's side of CURVE; needs `curveSecretKey`. Whoever has the public key that
+   * belongs to it may come in, unless `authenticate` or a ZAP handler decides otherwise. Not together
+   * with `plainServer`, `plainUsername` or `curveServerKey`. Default false. New. ZMQ_CURVE_SERVER, RFC 26
+   */
+  curveServer?: boolean;
+  /**
+   * The socket's own public key: 40 characters of Z85, or 32 bytes; null: the one that belongs to the
+   * secret key. Default null. New. ZMQ_CURVE_PUBLICKEY, RFC 26
+   */
+  curvePublicKey?: string | Uint8Array | null;
+  /**
+   * The socket's own secret key: 40 characters of Z85, or 32 bytes; null for none, with which a client
+   * makes up a pair. Is not shown when the socket is printed. Default null. New. ZMQ_CURVE_SECRETKEY,
+   * RFC 26
+   */
+  curveSecretKey?: string | Uint8Array | null;
+  /**
+   * The server's public key, which makes this socket a client of CURVE: 40 characters of Z85, or 32
+   * bytes; null: it is none. Not together with `plainServer`, `plainUsername` or `curveServer`. Default
+   * null. New. ZMQ_CURVE_SERVERKEY, RFC 26
+   */
+  curveServerKey?: string | Uint8Array | null;
+  /**
+   * What a ZAP handler, or `authenticate`, is told of what peers want to get into, up to 255 bytes;
+   * with one the handler is asked about peers of NULL, too. Null for none. Default null. New.
+   * ZMQ_ZAP_DOMAIN, RFC 27
+   */
+  zapDomain?: string | null;
+  /**
+   * Whether peers are refused where there is a `zapDomain` and no handler. With false CURVE and NULL
+   * let everybody in then, as libzmq does unless told otherwise; PLAIN never does. Default true. New.
+   * ZMQ_ZAP_ENFORCE_DOMAIN
+   */
+  zapEnforceDomain?: boolean;
+  /**
+   * Decides about each peer before it is let in, see `AuthenticationRequest`; then no ZAP handler
+   * is asked. A function that may be async, or an `Authenticator`; what throws or answers nothing
+   * refuses. Clients of PLAIN and CURVE do not ask: they know their server. Null for none. Default
+   * null. New. Not in libzmq
+   */
+  authenticate?: AuthenticateOption | null;
+  /**
+   * Milliseconds for one decision; who has none by then is refused with status 500, or by a ZAP
+   * handler that says nothing with reason authentication_unavailable. Default 5,000. Now. Not in libzmq
+   */
+  authenticateTimeout?: number;
+  /**
+   * Decisions under way at a time; more peers wait for their turn, as many as `handshakesMax` lets in.
+   * Default 100. Now. Not in libzmq
+   */
+  authenticateMax?: number;
+}
+
 /** Options of sockets that speak ZMTP, which is all but Stream. */
-export interface ProtocolOptions {
+export interface ProtocolOptions extends SecurityOptions {
   /**
    * Milliseconds between two PINGs on each network connection; 0 none. Default 0. Next.
    * ZMQ_HEARTBEAT_IVL, RFC 37

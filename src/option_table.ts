@@ -9,13 +9,17 @@ export type Kind =
   /** A routing id is no part of a message, and Router's own begin with 0. */
   | { type: "bytes"; min: number; max: number; first?: "not 0" }
   | { type: "text"; max: number; check?: (text: string) => string | undefined }
+  /** Of CURVE: Z85, or 32 bytes. */
+  | { type: "key" }
+  | { type: "authenticate" }
   /** The native value is the index. */
   | { type: "choice"; choices: readonly (string | boolean | null)[] }
   /** The native value has the bit of each index. */
   | { type: "set"; choices: readonly string[] }
   | { type: "properties"; max: number };
 
-export type Effect = "now" | "next bind or connect";
+/** "next connection": also at an endpoint that is there. */
+export type Effect = "now" | "next connection" | "next bind or connect";
 
 export interface Spec<Value> {
   /** What may be assigned. */
@@ -54,12 +58,16 @@ const text = (max: number) => ({ type: "text", max }) as const;
 const device = { type: "text", max: 15, check: interfaceAdvice } as const;
 const proxy = { type: "text", max: 261, check: proxyAdvice } as const;
 const id = { type: "bytes", min: 1, max: 255, first: "not 0" } as const;
+const username = { type: "text", max: 255, check: emptyAdvice } as const;
+const key = { type: "key" } as const;
+const authenticate = { type: "authenticate" } as const;
 /** Every peer may get one, so it must not be what fills the memory. */
 const part = { type: "bytes", min: 0, max: 1024 * 1024 } as const;
 /** A READY command with them goes out with every connection. */
 const properties = { type: "properties", max: 2048 } as const;
 
 const now = "now";
+const fresh = "next connection";
 const next = "next bind or connect";
 
 /** In the order of libzmq's numbers. */
@@ -126,6 +134,18 @@ export const optionTable: { readonly [Name in OptionName]: Readonly<Spec<AllOpti
   socksProxy: row(proxy, null, "SOCKS_PROXY", all, next, null),
   socksUsername: row(text(255), null, "SOCKS_USERNAME", all, next, null),
   socksPassword: row(text(255), null, "SOCKS_PASSWORD", all, next, null),
+  plainServer: row(bool, false, "PLAIN_SERVER", zmtp, fresh, null),
+  plainUsername: row(username, null, "PLAIN_USERNAME", zmtp, fresh, null),
+  plainPassword: row(text(255), null, "PLAIN_PASSWORD", zmtp, fresh, null),
+  curveServer: row(bool, false, "CURVE_SERVER", zmtp, fresh, null),
+  curvePublicKey: row(key, null, "CURVE_PUBLICKEY", zmtp, fresh, null),
+  curveSecretKey: row(key, null, "CURVE_SECRETKEY", zmtp, fresh, null),
+  curveServerKey: row(key, null, "CURVE_SERVERKEY", zmtp, fresh, null),
+  zapDomain: row(text(255), null, "ZAP_DOMAIN", zmtp, fresh, null),
+  zapEnforceDomain: row(bool, true, "ZAP_ENFORCE_DOMAIN", zmtp, fresh, null),
+  authenticate: row(authenticate, null, null, zmtp, fresh, null),
+  authenticateTimeout: row(ms(1), 5000, null, zmtp, now, null),
+  authenticateMax: row(range(1), 100, null, zmtp, now, null),
   immediate: row(bool, false, "IMMEDIATE", all, next, "immediate"),
   ipv6: row(bool, false, "IPV6", all, next, "ipv6"),
   concurrency: row(choice("error", "queue"), "error", null, all, now, null),
@@ -184,6 +204,11 @@ export const optionTable: { readonly [Name in OptionName]: Readonly<Spec<AllOpti
 
 const names = Object.keys(optionTable) as OptionName[];
 
+/** Nothing that is printed shows these: no inspection, no error. */
+export const secretOptions: ReadonlySet<string> = new Set<OptionName>([
+  "plainPassword", "curveSecretKey", "socksPassword",
+]);
+
 /** The value of every option that has not been set. */
 export const optionDefaults = Object.freeze(
   Object.fromEntries(names.map((name) => [name, optionTable[name].default])),
@@ -207,6 +232,10 @@ export function defaultsOf(type: SocketTypeName): AllOptions {
 export function optionNames<Type extends SocketTypeName>(type: Type): OptionNameOf<Type>[] {
   const own = names.filter((name) => optionTable[name].sockets.includes(type));
   return own as OptionNameOf<Type>[];
+}
+
+function emptyAdvice(text: string): string | undefined {
+  return text === "" ? "has 1 to 255 bytes, or is null for none" : undefined;
 }
 
 function interfaceAdvice(name: string): string | undefined {

@@ -12,7 +12,6 @@ const group = (zmq: string, reason: string, ...names: string[]): Record<string, 
   Object.fromEntries(names.map((name) => [name, { zmq: `ZMQ_${zmq}`, reason }]));
 
 const gssapi = "use curve (GSSAPI needs Kerberos on both ends)";
-const plain = "security comes in a later version";
 const multicast = "pgm:// and epgm:// are not supported, and udp:// comes in a later version";
 const vmci = "vmci:// is not supported";
 const norm = "norm:// is not supported";
@@ -28,15 +27,6 @@ export const unsupportedOptions: Readonly<Record<string, Unsupported>> = {
   ...group("MULTICAST_HOPS", multicast, "multicastHops"),
   ...group("MULTICAST_LOOP", multicast, "multicastLoop"),
   ...group("MULTICAST_MAXTPDU", multicast, "multicastMaxTransportDataUnit"),
-  ...group("PLAIN_SERVER", plain, "plainServer"),
-  ...group("PLAIN_USERNAME", plain, "plainUsername"),
-  ...group("PLAIN_PASSWORD", plain, "plainPassword"),
-  ...group("CURVE_SERVER", plain, "curveServer"),
-  ...group("CURVE_PUBLICKEY", plain, "curvePublicKey"),
-  ...group("CURVE_SECRETKEY", plain, "curveSecretKey"),
-  ...group("CURVE_SERVERKEY", plain, "curveServerKey"),
-  ...group("ZAP_DOMAIN", plain, "zapDomain"),
-  ...group("ZAP_ENFORCE_DOMAIN", plain, "zapEnforceDomain"),
   ...group("GSSAPI_SERVER", gssapi, "gssapiServer"),
   ...group("GSSAPI_PRINCIPAL", gssapi, "gssapiPrincipal"),
   ...group("GSSAPI_SERVICE_PRINCIPAL", gssapi, "gssapiServicePrincipal"),

@@ -5,7 +5,7 @@ import { errnoError } from "./errors.ts";
 import { BytesOption, SharedRecord, SocketOptionsRecord } from "./ffi/abi.generated.ts";
 import type { AllOptions, OptionName, SocketTypeName } from "./options.ts";
 import { type ValidOption, validateOption } from "./option_check.ts";
-import { defaultsOf, optionTable } from "./option_table.ts";
+import { defaultsOf, optionTable, secretOptions } from "./option_table.ts";
 
 interface Field {
   offset: number;
@@ -30,6 +30,7 @@ export class OptionValues {
     defaults: Partial<AllOptions>,
   ) {
     this.values = defaultsOf(type);
+    for (const name of secretOptions) if (name in this.values) hide(this.values, name);
     this.#context = context;
     this.#handle = handle;
     this.#shared = shared;
@@ -50,7 +51,8 @@ export class OptionValues {
     if (option.kind === "number") this.#setNumber(option.field, option.value);
     else if (option.kind === "bytes") this.#setBytes(option.field, option.bytes);
     const values = this.values as Record<string, unknown>;
-    values[option.name] = copyOf(assigned);
+    const key = optionTable[option.name].kind.type === "key";
+    values[option.name] = key ? option.kind === "local" && option.value : copyOf(assigned);
   }
 
   #setNumber(name: string, value: number): void {
@@ -88,14 +90,31 @@ function copyOf(value: unknown): unknown {
   if (typeof value === "number") return value + 0; // no -0
   if (value instanceof Uint8Array) return Buffer.from(value);
   if (Array.isArray(value)) return Object.freeze([...(value as unknown[])]);
-  return typeof value === "object" && value !== null ? Object.freeze({ ...value }) : value;
+  if (typeof value !== "object" || value === null || isAuthenticator(value)) return value;
+  return Object.freeze({ ...value });
+}
+
+/** It can be read, but is not shown where the object is printed. */
+function hide(values: object, name: string): void {
+  let hidden: unknown = (values as Record<string, unknown>)[name];
+  Object.defineProperty(values, name, {
+    enumerable: false,
+    get: () => hidden,
+    set: (value: unknown) => {
+      hidden = value;
+    },
+  });
+}
+
+function isAuthenticator(value: object): boolean {
+  return typeof (value as { authenticate?: unknown }).authenticate === "function";
 }
 
 const warned = new Set<OptionName>();
 
 /** Once for each option: the socket is bound or connected, and stays as it was. */
 export function warnIfLate(type: SocketTypeName, name: OptionName): void {
-  if (optionTable[name].effect === "now" || warned.has(name)) return;
+  if (optionTable[name].effect !== "next bind or connect" || warned.has(name)) return;
   warned.add(name);
   const what = `${type} option ${name} takes effect with the next bind or connect`;
   const advice = "Connections that are there keep the old value: set it before.";

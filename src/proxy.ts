@@ -1,9 +1,16 @@
 // Two sockets joined on a native thread of their own: no JavaScript runs for a message.
 
+import { UNAVAILABLE, type Waiting } from "./authentication.ts";
 import { nativeContext, type RunningProxy } from "./context.ts";
 import { errnoError, zmqError } from "./errors.ts";
 import { ContextRecord, ProxyCommand } from "./ffi/abi.generated.ts";
-import { type ProxyCounters, readProxyStatistics, readResult } from "./ffi/records.ts";
+import {
+  type NativeAuthentication,
+  type ProxyCounters,
+  readProxyStatistics,
+  readResult,
+  takeAuthentication,
+} from "./ffi/records.ts";
 import { coreOf, type Socket } from "./socket.ts";
 import type { SocketTypeName } from "./options.ts";
 import type { SocketCore } from "./socket_core.ts";
@@ -35,7 +42,8 @@ const capturing: readonly SocketTypeName[] = ["Dealer", "Pair", "Publisher", "Pu
  * (publishers and routers drop as ever, and count it). Source: zmq_proxy_steerable(3).
  *
  * Bind, connect and set options first: with `run` the sockets are the proxy's, with connections and
- * messages, and whatever is asked of them but `close`, or set, throws EBUSY.
+ * messages, and whatever is asked of them but `close`, or set, throws EBUSY. Who may come in is still
+ * decided here, by their `authenticate` or a ZAP handler: new peers wait while JavaScript is busy.
  *
  * ```ts
  * const proxy = new Proxy(new Router(), new Dealer());
@@ -137,6 +145,7 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
         if (endpoint === 0) break;
         void this.#resolve(endpoint);
       }
+      this.#admit();
       if (native.proxy_running(this.#number) !== 1) this.#end();
     },
     finish: (): void => {
@@ -152,6 +161,22 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
       const context = nativeContext();
       context.writeEnds(ends);
       context.native.proxy_answer(this.#number, endpoint, ends.addresses.length);
+    }
+  }
+
+  /** Peers of its sockets want to be let in, which is decided as if they were still ours. */
+  #admit(): void {
+    const context = nativeContext();
+    const { native, record } = context;
+    // Later the number is 0: another proxy may have this one's.
+    const answer = ({ session, request }: NativeAuthentication, verdict: number): boolean =>
+      native.proxy_authenticated(this.#number, session, request, verdict) >= 0;
+    while (native.proxy_authentication(this.#number) === 1) {
+      const known = takeAuthentication(record);
+      const core = [this.frontEnd, this.backEnd, this.capture][known.socket]![coreOf];
+      const peer = new ProxiedPeer(known, core.values.handshakeInterval, answer);
+      if ((core.authentication?.waiting ?? 0) < WAITING_MAX) core.ask(peer);
+      else peer.answer(UNAVAILABLE);
     }
   }
 
@@ -206,6 +231,40 @@ export class Proxy<F extends Socket = Socket, B extends Socket = Socket> {
     const context = nativeContext();
     context.native.proxy_running(this.#number);
     return readProxyStatistics(context.record);
+  }
+}
+
+/** Peers that wait for their turn to be decided about; more are sent away, and try again. */
+const WAITING_MAX = 8192;
+
+/** Where the handshake has no limit itself, ms. */
+const WAIT_MS_MAX = 30_000;
+
+/** A peer that waits in a proxy, which does not tell whether it is still there. */
+class ProxiedPeer implements Waiting {
+  readonly #known: NativeAuthentication;
+  readonly #answer: (known: NativeAuthentication, verdict: number) => boolean;
+  readonly #deadlineMs: number;
+
+  constructor(
+    known: NativeAuthentication,
+    handshakeMs: number,
+    answer: (known: NativeAuthentication, verdict: number) => boolean,
+  ) {
+    this.#known = known;
+    this.#answer = answer;
+    this.#deadlineMs = performance.now() + (handshakeMs === 0 ? WAIT_MS_MAX : handshakeMs);
+  }
+
+  read(): NativeAuthentication | undefined {
+    if (performance.now() < this.#deadlineMs) return this.#known;
+    this.answer(UNAVAILABLE);
+    return undefined;
+  }
+
+  answer(verdict: number): boolean {
+    this.#known.password.fill(0);
+    return this.#answer(this.#known, verdict);
   }
 }
 

@@ -1,6 +1,20 @@
 // Everything that users may import. In a file of its own, so that index.ts can export it twice:
 // by name, and as the properties of a default.
 
+export {
+  Authenticator,
+  type AuthenticatorOptions,
+  type AuthenticatorStats,
+  type Denial,
+} from "./authenticator.ts";
+export {
+  type CurveCertificate,
+  type CurveKeyPair,
+  curveKeyPair,
+  curvePublicKey,
+  readCurveCertificate,
+  writeCurveCertificate,
+} from "./curve.ts";
 export { type ErrorCode, ZmqError } from "./errors.ts";
 export type {
   Event,
@@ -10,7 +24,7 @@ export type {
   ProtocolErrorCode,
 } from "./events.ts";
 export { Observer } from "./observer.ts";
-export type { SocketOptions } from "./option_groups.ts";
+export type { SecurityOptions, SocketOptions } from "./option_groups.ts";
 export type {
   DealerOptions,
   PairOptions,
@@ -53,5 +67,15 @@ export type { Subscription, Topic } from "./sockets/topics.ts";
 export type { Writable } from "./sockets/writable.ts";
 export { XPublisher } from "./sockets/xpublisher.ts";
 export { XSubscriber } from "./sockets/xsubscriber.ts";
+export type {
+  Acceptance,
+  Authenticate,
+  AuthenticatedPeer,
+  AuthenticateOption,
+  AuthenticationRequest,
+  Rejection,
+  Verdict,
+} from "./verdict.ts";
 export { capability, version } from "./version.ts";
 export type { WaitOptions } from "./wait.ts";
+export { z85Decode, z85Encode } from "./z85.ts";

@@ -15,8 +15,10 @@ import {
 } from "./ffi/abi.generated.ts";
 import { ENTRIES, ENTRY_WORDS, FLAGS, LENGTH, PLACE, RING_MASK } from "./ffi/records.ts";
 import { BORROWED_VIEW_BYTES_MIN, KeptMessages } from "./kept_messages.ts";
+import { Origins } from "./origins.ts";
 import type { SocketCore } from "./socket_core.ts";
 import { Steps } from "./steps.ts";
+import type { AuthenticatedPeer } from "./verdict.ts";
 import {
   closedWhileWaiting,
   refused,
@@ -61,6 +63,8 @@ export class ReceiveQueue {
   /** The chunk that a borrowed batch lies in, until the next step. */
   #borrowed: Buffer | undefined;
   #detached = false;
+  /** Undefined: this socket has asked about nobody. */
+  #origins: Origins | undefined;
   /** Buffers of large parts of a borrowed batch. */
   readonly #borrowedLent: Buffer[] = [];
   /** The objects of borrowed messages, for the next step. */
@@ -77,6 +81,11 @@ export class ReceiveQueue {
 
   set detached(value: boolean) {
     this.#detached = value;
+  }
+
+  /** From now on it is known who sent a message. */
+  set peers(peers: ReadonlyMap<number, AuthenticatedPeer>) {
+    this.#origins ??= new Origins(this.#words, peers);
   }
 
   // -- at once ----------------------------------------------------------------------------------
@@ -96,6 +105,15 @@ export class ReceiveQueue {
 
   /** One message, of which at least the first part is in the ring; undefined: it was cut off. */
   #takeFilled(borrow: boolean): Message | undefined {
+    const origins = this.#origins;
+    if (origins === undefined) return this.#takeParts(borrow);
+    const peer = origins.at(this.#taken);
+    const message = this.#takeParts(borrow);
+    if (message !== undefined) origins.write(message, peer);
+    return message;
+  }
+
+  #takeParts(borrow: boolean): Message | undefined {
     const words = this.#words;
     const entry = ENTRIES + (this.#taken & RING_MASK) * ENTRY_WORDS;
     const part = this.#part(entry, borrow);
@@ -162,7 +180,8 @@ export class ReceiveQueue {
     if (buffer === undefined) throw new Error(`monocoque: lent buffer ${id} is not known`);
     this.#context.lent.delete(id);
     if (borrow) this.#borrowedLent.push(buffer);
-    return buffer.length === length ? buffer : buffer.subarray(0, length);
+    // What it was wrapped in on its way lies before it.
+    return buffer.length === length ? buffer : buffer.subarray(buffer.length - length);
   }
 
   #endBorrow(): void {
@@ -197,8 +216,11 @@ export class ReceiveQueue {
     if (borrow) this.#kept.begin(chunk);
     const batch: Message[] = [];
     do {
+      const { length } = batch;
+      const first = this.#taken;
       if (borrow) this.#takeKept(batch, max);
       else this.#takeSmall(batch, max);
+      this.#origins?.writeRow(batch, length, first);
       if (batch.length < max && this.#taken !== words[FILLED]) this.#takeOne(batch, borrow);
       // No turn in between: in a borrowed batch it would overwrite what was just handed out.
     } while (batch.length < max && (this.#taken !== words[FILLED] || this.#fillMore()));

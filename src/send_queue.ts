@@ -95,8 +95,13 @@ export class SendQueue {
     const numbered = typeName === "Server" || typeName === "Peer";
     if (status === Status.EHOSTUNREACH) {
       if (addressed || numbered) return errnoError(status, { advice: nobodyHasIt });
+      const reason = readFailure(this.#core.shared);
+      if (reason === "peer_error") {
+        const advice = "The peer has refused this socket for good: check its keys or its password.";
+        return zmqError("EACCES", { endpoint: this.#core.lastEndpoint, advice });
+      }
       const advice =
-        `Every connection has ended for good (${readFailure(this.#core.shared)}): connect to a peer ` +
+        `Every connection has ended for good (${reason}): connect to a peer ` +
         'that fits, or set permanentFailure to "retry".';
       return errnoError(status, { endpoint: this.#core.lastEndpoint, advice });
     }

@@ -12,7 +12,7 @@ import { zmqError } from "./errors.ts";
 import { inspectCustom } from "./node.ts";
 import { Observer } from "./observer.ts";
 import { validateOption, validateOptions } from "./option_check.ts";
-import { optionNames } from "./option_table.ts";
+import { optionNames, secretOptions } from "./option_table.ts";
 import type { SocketOptions } from "./option_groups.ts";
 import type { OptionName, SocketTypeName } from "./options.ts";
 import { type Context, contextOf } from "./socket_context.ts";
@@ -63,9 +63,12 @@ export abstract class Socket {
     return this[coreOf].lastEndpoint ?? null;
   }
 
-  /** The security mechanism; null for NULL. Source: ZMQ_MECHANISM. */
-  get securityMechanism(): null {
-    return null;
+  /**
+   * The security mechanism that the options ask for, and where they contradict each other the one in
+   * force; null for NULL. Source: ZMQ_MECHANISM.
+   */
+  get securityMechanism(): null | "plain" | "curve" {
+    return this[coreOf].security.mechanism;
   }
 
   /** A socket belongs to the thread that made it. Source: ZMQ_THREAD_SAFE. */
@@ -121,6 +124,7 @@ export abstract class Socket {
 
   async #bind(address: string, options?: WaitOptions): Promise<void> {
     const core = this[coreOf];
+    core.security.prepare();
     const endpoint = parseEndpoint(address, "bind");
     if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
@@ -168,6 +172,7 @@ export abstract class Socket {
 
   #bindNow(address: string): void {
     const core = this[coreOf];
+    core.security.prepare();
     const endpoint = parseEndpoint(address, "bind");
     if (endpoint.transport === "inproc") return core.bindName(endpoint);
     const known = bindAddressNow(endpoint, { ipv6: core.values.ipv6 });
@@ -201,10 +206,11 @@ export abstract class Socket {
     const core = this[coreOf];
     core.check();
     checkWait(options);
-    if (core.isBound(address)) return core.unbindFrom(address);
+    if (core.endpoints.boundTo(address).length > 0) return core.unbindFrom(address);
     await this.#blocking(async () => {
       const found = await limited(numericEndpoints(address), options, address);
-      if (!core.closePending) core.unbindFrom(found.find((it) => core.isBound(it)) ?? address);
+      const bound = found.find((it) => core.endpoints.boundTo(it).length > 0);
+      if (!core.closePending) core.unbindFrom(bound ?? address);
     });
   }
 
@@ -266,7 +272,7 @@ export abstract class Socket {
    */
   connected(endpoint?: string, options?: WaitOptions): Promise<void> {
     const core = this[coreOf];
-    return core.connections.until(() => core.hasConnection(endpoint), options, endpoint);
+    return core.connections.until(() => core.endpoints.hasConnection(endpoint), options, endpoint);
   }
 
   /**
@@ -409,7 +415,7 @@ export function defineOptions(prototype: Socket, typeName: SocketTypeName): void
   for (const name of optionNames(typeName) as OptionName[]) {
     Object.defineProperty(prototype, name, {
       configurable: true,
-      enumerable: true,
+      enumerable: !secretOptions.has(name),
       get(this: Socket) {
         return this[coreOf].values[name];
       },

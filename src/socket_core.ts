@@ -1,6 +1,7 @@
 // The half of a socket that its queues and its observer share: the native socket, the memory shared
 // with it, its option values, its endpoints, its end.
 
+import { Authentication, type Waiting, WaitingPeer } from "./authentication.ts";
 import { type Dispatch, nativeContext, type NativeContext } from "./context.ts";
 import {
   addressKey,
@@ -10,8 +11,8 @@ import {
   type NetworkAddress,
   parseEndpoint,
   removeFreshPath,
-  sameAddress,
 } from "./endpoint.ts";
+import { type Bound, type Connected, EndpointBook } from "./endpoint_book.ts";
 import { busyError, connectError, errnoError, ZmqError, zmqError } from "./errors.ts";
 import {
   ADDRESSES_MAX,
@@ -32,7 +33,8 @@ import { OptionValues, warnIfLate } from "./option_values.ts";
 import type { AllOptions, SocketTypeName } from "./options.ts";
 import { PeerWaits } from "./peer_waits.ts";
 import type { ReceiveQueue } from "./receive_queue.ts";
-import { type Ends, endsNow, lookUpEnds, nowhere, type Route, routeTo } from "./route.ts";
+import { type Ends, endsNow, lookUpEnds, nowhere, routeTo } from "./route.ts";
+import { Security } from "./security.ts";
 import type { SendQueue } from "./send_queue.ts";
 import { type Context, enter, leave, socketDefaults } from "./socket_context.ts";
 import { copyRecord, listPeers, type PeerStats, readStats, type SocketStats } from "./socket_stats.ts";
@@ -43,22 +45,6 @@ import { timeoutError, type WaitOptions } from "./wait.ts";
 export interface ConnectOptions {
   /** The name of the peer here; null for none. */
   routingId?: string | Uint8Array | null;
-}
-
-interface Bound {
-  text: string;
-  boundText: string;
-  listener: number;
-  path: string | undefined;
-}
-
-interface Connected {
-  endpoint: Endpoint;
-  /** Made once: thousands of connections are compared with each new one. */
-  key: string | undefined;
-  /** Undefined for inproc. */
-  route: Route | undefined;
-  session: number;
 }
 
 /** As libzmq: a second connect to one peer would have it served twice as often, or twice. */
@@ -80,8 +66,10 @@ export class SocketCore {
   readonly values: AllOptions;
   /** What the context tells us. */
   readonly dispatch: Dispatch;
-  readonly bound: Bound[] = [];
-  readonly connected: Connected[] = [];
+  readonly endpoints: EndpointBook;
+  readonly security: Security;
+  /** Made for the first peer that it has to decide about. */
+  authentication: Authentication | undefined;
   receiver: ReceiveQueue | undefined;
   sender: SendQueue | undefined;
   observer: Observer | undefined;
@@ -120,6 +108,9 @@ export class SocketCore {
     const { context, handle, shared } = this;
     this.#options = new OptionValues(typeName, context, handle, shared, socketDefaults(owner));
     this.values = this.#options.values;
+    this.endpoints = new EndpointBook(native, handle, this.values);
+    const forget = () => this.authentication?.forget();
+    this.security = new Security(typeName, context, handle, this.values, forget);
     const check = () => this.checkOwn();
     this.connections = new PeerWaits(context, handle, INTEREST_CONNECTED, check);
     this.subscriptions = new PeerWaits(context, handle, INTEREST_SUBSCRIBED, check);
@@ -127,11 +118,18 @@ export class SocketCore {
     this.dispatch = {
       onReady: (interest) => this.#onReady(interest),
       onResolve: (endpoint) => void this.#resolve(endpoint),
+      onAuthenticate: (session, request) => this.ask(new WaitingPeer(context, session, request)),
       onEvents: undefined,
       close: () => this.#end(),
     };
     this.context.add(this.handle, this.dispatch);
     ledger.open(this);
+  }
+
+  /** A peer waits to be let in. */
+  ask(peer: Waiting): void {
+    this.authentication ??= new Authentication(this);
+    this.authentication.ask(peer);
   }
 
   #onReady(interest: number): void {
@@ -140,6 +138,14 @@ export class SocketCore {
     if (interest & INTEREST_CONNECTED) this.connections.look();
     if (interest & INTEREST_SUBSCRIBED) this.subscriptions.look();
     if (interest & INTEREST_DRAINED) this.#drains.look();
+  }
+
+  get bound(): readonly Bound[] {
+    return this.endpoints.bound;
+  }
+
+  get connected(): readonly Connected[] {
+    return this.endpoints.connected;
   }
 
   get sendTimeoutMs(): number {
@@ -193,6 +199,7 @@ export class SocketCore {
     if (this.proxied) this.checkFree();
     if (this.bound.length + this.connected.length > 0) warnIfLate(this.typeName, option.name);
     this.#options.set(option, assigned);
+    this.security.changed(option.name);
     if (option.name === "detached" && this.receiver) {
       this.receiver.detached = option.kind === "local" && option.value === true;
     }
@@ -235,7 +242,7 @@ export class SocketCore {
 
   #remember(endpoint: Endpoint, address: NetworkAddress): void {
     const boundText = readText(this.context.record);
-    this.bound.push({
+    this.endpoints.bound.push({
       text: endpoint.text,
       boundText,
       listener: readResult(this.context.record),
@@ -245,22 +252,11 @@ export class SocketCore {
     this.observer?.noticed();
   }
 
-  /** The endpoint as it was given or as it was bound; a wildcard is no name for either. */
-  #boundTo(text: string): Bound[] {
-    const same = sameAddress(text, "bind", this.values);
-    return this.bound.filter(
-      (entry) => same(entry.boundText) || (entry.text === text && !text.includes("*")),
-    );
-  }
-
-  isBound(text: string): boolean {
-    return this.#boundTo(text).length > 0;
-  }
-
   unbindFrom(text: string): void {
-    const bound = this.#boundTo(text)[0];
+    const { endpoints } = this;
+    const bound = endpoints.boundTo(text)[0];
     if (bound === undefined) throw zmqError("ENOENT", { endpoint: text, text: "No such endpoint" });
-    this.bound.splice(this.bound.indexOf(bound), 1);
+    endpoints.bound.splice(endpoints.bound.indexOf(bound), 1);
     this.observer?.leaving(bound.listener, bound.boundText);
     this.context.native.socket_unbind(this.handle, bound.listener, this.values.linger);
     if (bound.path !== undefined) removeFreshPath(bound.path);
@@ -268,13 +264,17 @@ export class SocketCore {
   }
 
   connectTo(text: string, options?: ConnectOptions): void {
+    this.security.prepare();
     const endpoint = parseEndpoint(text, "connect");
-    this.#forgetEnded();
+    // Whoever connects anew himself must not fill the memory; what is untold needs its endpoint.
+    if (this.values.reconnectInterval < 0 && eventsWaiting(this.shared) === 0) {
+      this.endpoints.forgetEnded();
+    }
     const id = options?.routingId ?? null;
     const routingId = id === null ? undefined : validateRoutingId(id);
     if (endpoint.transport === "inproc") return this.#connectName(endpoint, routingId);
     const route = routeTo(endpoint, this.values);
-    if (connectsOnce.has(this.typeName) && this.#connectedTo(text).length > 0) return;
+    if (connectsOnce.has(this.typeName) && this.endpoints.connectedTo(text).length > 0) return;
     const { context } = this;
     const ends = endsNow(route);
     context.writeEnds(ends ?? nowhere);
@@ -283,7 +283,7 @@ export class SocketCore {
     const status = context.native.socket_connect(this.handle, ends ? 0 : 1);
     if (status < 0) throw connectError(status, text);
     const session = readResult(context.record);
-    this.connected.push({ endpoint, key: addressKey(text, "connect", this.values), route, session });
+    this.endpoints.connected.push({ endpoint, key: addressKey(text, "connect", this.values), route, session });
     this.lastEndpoint = text;
     // A name is asked for in the next turn, and an attempt that failed at once is told of.
     context.turnSoon();
@@ -297,7 +297,7 @@ export class SocketCore {
     const status = context.native.socket_connect_inproc(this.handle, name, name.length);
     if (status < 0) throw connectError(status, endpoint.text);
     const session = readResult(context.record);
-    this.connected.push({ endpoint, key: undefined, route: undefined, session });
+    this.endpoints.connected.push({ endpoint, key: undefined, route: undefined, session });
     this.lastEndpoint = endpoint.text;
     context.turnSoon();
   }
@@ -309,7 +309,7 @@ export class SocketCore {
     const status = context.native.socket_bind_inproc(this.handle, name, name.length);
     if (status < 0) throw errnoError(status, { endpoint: text });
     const listener = readResult(context.record);
-    this.bound.push({ text, boundText: text, listener, path: undefined });
+    this.endpoints.bound.push({ text, boundText: text, listener, path: undefined });
     this.lastEndpoint = text;
     context.turnSoon();
   }
@@ -318,35 +318,14 @@ export class SocketCore {
     return Buffer.from(this.owner.inprocNamespace + endpoint.name);
   }
 
-  /** Those that have not ended by themselves (`reconnectInterval: -1`). */
-  #connectedTo(text: string): Connected[] {
-    const wanted = addressKey(text, "connect", this.values);
-    return this.connected.filter((entry) => {
-      const same = entry.endpoint.text === text || (wanted !== undefined && entry.key === wanted);
-      return same && !this.#hasEnded(entry);
-    });
-  }
-
-  #hasEnded({ session }: Connected): boolean {
-    return this.context.native.socket_connections(this.handle, session) < 0;
-  }
-
-  /** Whoever connects anew himself must not fill the memory; what is untold needs its endpoint. */
-  #forgetEnded(): void {
-    if (this.values.reconnectInterval >= 0) return;
-    if (eventsWaiting(this.shared) > 0) return;
-    for (let i = this.connected.length - 1; i >= 0; i -= 1) {
-      if (this.#hasEnded(this.connected[i]!)) this.connected.splice(i, 1);
-    }
-  }
-
   disconnectFrom(text: string): void {
-    const found = this.#connectedTo(text);
+    const { connected } = this.endpoints;
+    const found = this.endpoints.connectedTo(text);
     if (found.length === 0) throw zmqError("ENOENT", { endpoint: text, text: "No such endpoint" });
-    for (const connected of found) {
-      this.connected.splice(this.connected.indexOf(connected), 1);
-      this.observer?.leaving(connected.session, connected.endpoint.text);
-      this.context.native.socket_disconnect(this.handle, connected.session, this.values.linger);
+    for (const entry of found) {
+      connected.splice(connected.indexOf(entry), 1);
+      this.observer?.leaving(entry.session, entry.endpoint.text);
+      this.context.native.socket_disconnect(this.handle, entry.session, this.values.linger);
     }
     this.connections.look();
   }
@@ -373,24 +352,6 @@ export class SocketCore {
     this.context.turnSoon();
   }
 
-  /** Whether a connection of an endpoint, or any, has done its handshake; ENOENT: no such endpoint. */
-  hasConnection(text: string | undefined): boolean {
-    const { native } = this.context;
-    if (text === undefined) return native.socket_connections(this.handle, 0) > 0;
-    const ids = [
-      ...this.#connectedTo(text).map(({ session }) => session),
-      ...this.#boundTo(text).map(({ listener }) => listener),
-    ];
-    if (ids.length === 0) throw zmqError("ENOENT", { endpoint: text });
-    return ids.some((id) => native.socket_connections(this.handle, id) > 0);
-  }
-
-  endpointText(id: number): string {
-    const connected = this.connected.find((entry) => entry.session === id);
-    if (connected) return connected.endpoint.text;
-    return this.bound.find((entry) => entry.listener === id)?.boundText ?? "";
-  }
-
   // -- numbers, the end -------------------------------------------------------------------------
 
   ready(interest: number): boolean {
@@ -406,7 +367,12 @@ export class SocketCore {
   /** Who the socket is connected to, or tries to. */
   peers(): PeerStats[] {
     if (this.closed) return [];
-    return listPeers(this.context, this.handle, (endpoint) => this.endpointText(endpoint));
+    return listPeers(
+      this.context,
+      this.handle,
+      (endpoint) => this.endpoints.textOf(endpoint),
+      (connection) => this.authentication?.peers.get(connection)?.userId,
+    );
   }
 
   /** Resolves when everything queued has been handed to the kernel, or to how much has not in time. */
@@ -458,6 +424,8 @@ export class SocketCore {
     this.receiver?.close();
     this.sender?.close();
     this.observer?.close();
+    this.authentication?.close();
+    this.security.close();
     this.connections.close();
     this.subscriptions.close();
     this.#drains.close();
@@ -483,6 +451,7 @@ export class SocketCore {
 
   /** The proxy has closed it. */
   surrendered(): void {
+    this.authentication?.close();
     this.closed = true;
     this.blocked = false;
     this.#settle();

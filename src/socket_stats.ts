@@ -127,6 +127,8 @@ export interface PeerStats {
   routingId: Buffer | number | undefined;
   /** The class that it is an instance of, such as "Dealer"; undefined: it has not told. */
   socketType: string | undefined;
+  /** Who it is, as `authenticate` or a ZAP handler has said. */
+  userId: string | undefined;
   /** Whether its handshake is done. */
   connected: boolean;
   /** Milliseconds since the handshake; undefined while there is no connection. */
@@ -216,6 +218,7 @@ export function listPeers(
   context: NativeContext,
   socket: number,
   address: (endpoint: number) => string,
+  userId: (connection: number) => string | undefined,
 ): PeerStats[] {
   const peers: PeerStats[] = [];
   for (;;) {
@@ -230,6 +233,7 @@ export function listPeers(
         remoteAddress: peer.remote === "" ? undefined : peer.remote,
         routingId: typeof id === "object" && id.length === 0 ? undefined : id,
         socketType: typeNames.get(peer.socketType),
+        userId: userId(peer.connection),
         connected,
         connectedTime: connected ? peer.connected_ms : undefined,
         sendQueue: peer.send_messages,

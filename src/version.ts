@@ -16,7 +16,7 @@ export const capability = Object.freeze({
   pgm: false,
   tipc: false,
   norm: false,
-  curve: false,
+  curve: true,
   gssapi: false,
   draft: true,
 });

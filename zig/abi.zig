@@ -85,6 +85,7 @@ pub const BackendWake = io.Wake;
 pub const BackendStep = io.Refusal.Step;
 pub const MonitorEventType = monitor.EventType;
 pub const ProtocolCode = monitor.ProtocolCode;
+pub const Mechanism = @import("core/secure_session.zig").Mechanism;
 
 pub const MonitorCommand = enum(u32) {
     stop,
@@ -122,6 +123,27 @@ pub const ConnectRecord = extern struct {
     target: [256]u8 = @splat(0),
     proxy_username: [256]u8 = @splat(0),
     proxy_password: [256]u8 = @splat(0),
+};
+
+/// What handshakes that begin from now on prove and demand; TypeScript writes it before the call,
+/// which wipes it.
+pub const SecurityRecord = extern struct {
+    /// A Mechanism.
+    mechanism: u32 = 0,
+    /// 1: the server's side of PLAIN or CURVE.
+    server: u32 = 0,
+    /// 1: each peer waits for `authenticated`. Servers of PLAIN ask in any case.
+    authenticate: u32 = 0,
+    /// Of a client of PLAIN.
+    username_bytes: u32 = 0,
+    password_bytes: u32 = 0,
+    username: [256]u8 = @splat(0),
+    password: [256]u8 = @splat(0),
+    /// Of CURVE: one's own secret key, and of a client the public one that belongs to it and the
+    /// server's.
+    secret_key: [32]u8 = @splat(0),
+    public_key: [32]u8 = @splat(0),
+    server_key: [32]u8 = @splat(0),
 };
 
 /// A peer that goes by a routing id.
@@ -163,6 +185,8 @@ pub const ContextRecord = extern struct {
     addresses: [addresses_max]AddressRecord = @splat(.{}),
     connect: ConnectRecord = .{},
     peer: PeerRecord = .{},
+    security: SecurityRecord = .{},
+    authentication: contexts.Question = .{},
     events: [events_batch]contexts.Event = @splat(.{}),
     monitor_event: monitor.Event = .{},
     stats: contexts.Stats = .{},
@@ -175,6 +199,7 @@ pub const ContextRecord = extern struct {
 
 pub const records = .{
     .Address = AddressRecord,
+    .Authentication = contexts.Question,
     .Backend = BackendRecord,
     .Connect = ConnectRecord,
     .Context = ContextRecord,
@@ -184,6 +209,7 @@ pub const records = .{
     .Peer = PeerRecord,
     .PeerStats = contexts.PeerStats,
     .Queues = contexts.Queues,
+    .Security = SecurityRecord,
     .Entry = receive_ring.Entry,
     .Cursor = receive_ring.Cursor,
     .Socket = sockets.Record,
@@ -202,6 +228,7 @@ pub const enums = .{
     .Status = Status,
     .SocketType = sockets.Type,
     .EventKind = EventKind,
+    .Mechanism = Mechanism,
     .MonitorEventType = MonitorEventType,
     .MonitorCommand = MonitorCommand,
     .ProtocolCode = ProtocolCode,
@@ -304,6 +331,16 @@ pub const functions = .{
         bytes: u32,
         linger_ms: i32,
     ) callconv(.c) i32,
+    // Takes the record, for handshakes that begin from now on.
+    .socket_secure = fn (socket: u32) callconv(.c) i32,
+    // Leaves what is known of a peer that waits in the record; ENOENT: it does not any more.
+    .authentication = fn (session: u32, request: u32) callconv(.c) i32,
+    // 200, 300, 400 or 500 as in ZAP, a ProtocolCode of ZAP, or 0: nobody could be asked. ENOENT:
+    // too late.
+    .authenticated = fn (session: u32, request: u32, verdict: u32) callconv(.c) i32,
+    // 64 bytes: the public key, the secret one.
+    .curve_key_pair = fn (target: Bytes) callconv(.c) i32,
+    .curve_public_key = fn (secret: Bytes, target: Bytes) callconv(.c) i32,
     .socket_ready = fn (socket: u32) callconv(.c) u32,
     .socket_want = fn (socket: u32, interest: u32) callconv(.c) i32,
     .endpoint_resolved = fn (endpoint: u32, count: u32) callconv(.c) i32,
@@ -328,6 +365,14 @@ pub const functions = .{
     // The endpoint whose addresses it wants; 0: none.
     .proxy_ask = fn (proxy: u32) callconv(.c) u32,
     .proxy_answer = fn (proxy: u32, endpoint: u32, count: u32) callconv(.c) i32,
+    // 1: the record has the peer of one of its sockets that waits to be let in.
+    .proxy_authentication = fn (proxy: u32) callconv(.c) i32,
+    .proxy_authenticated = fn (
+        proxy: u32,
+        session: u32,
+        request: u32,
+        verdict: u32,
+    ) callconv(.c) i32,
     .proxy_destroy = fn (proxy: u32) callconv(.c) i32,
     // Tests: fill a record with a pattern, and tell whether it holds that pattern.
     .probe_fill = fn (record: u32, target: Bytes) callconv(.c) u32,

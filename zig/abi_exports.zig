@@ -14,8 +14,12 @@ const Slabs = @import("stdx/slab.zig").Slabs;
 const socks = @import("net/socks.zig");
 const options = @import("options.zig");
 const proxies = @import("proxy.zig");
+const secure_session = @import("core/secure_session.zig");
+const Security = secure_session.Security;
 const sockets = @import("socket/socket.zig");
+const sodium = @import("crypto/sodium.zig");
 const Status = abi.Status;
+const Verdict = secure_session.Verdict;
 const Backend = @import("io/backend.zig").Backend;
 const constants = @import("constants.zig");
 
@@ -91,7 +95,7 @@ fn status(failure: anyerror) i32 {
         error.NoSuchDevice => .ENODEV,
         error.Unsupported => .ENOSYS,
         error.Unroutable => .EHOSTUNREACH,
-        error.InvalidMessage => .EINVAL,
+        error.InvalidMessage, error.BadKey => .EINVAL,
         else => .EIO,
     }));
 }
@@ -478,6 +482,80 @@ pub fn socket_disconnect_peer(
     return @intFromEnum(Status.EHOSTUNREACH);
 }
 
+/// How later handshakes of a socket prove and demand who is there.
+pub fn socket_secure(socket: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const record = &owner.record.security;
+    // Secrets are not left lying about.
+    defer sodium.wipe(record);
+    const slot = owner.context.get(socket) orelse return bad_handle;
+    const security = make_security(record) catch |failure| return status(failure);
+    slot.socket.secure(security);
+    return @intFromEnum(Status.OK);
+}
+
+/// Null: NULL, and everybody may come.
+fn make_security(record: *const abi.SecurityRecord) !?*Security {
+    const mechanism = std.enums.fromInt(abi.Mechanism, record.mechanism) orelse {
+        return error.InvalidArgument;
+    };
+    const role: Security.Role = .{
+        .server = record.server != 0,
+        .authenticate = record.authenticate != 0,
+    };
+    return switch (mechanism) {
+        .null => if (role.authenticate) try Security.init_null(role) else null,
+        .plain => try Security.init_plain(role, .{
+            .user = try prefix(record.username[0..255], record.username_bytes),
+            .password = try prefix(record.password[0..255], record.password_bytes),
+        }),
+        .curve => try Security.init_curve(
+            role,
+            &record.secret_key,
+            &record.public_key,
+            &record.server_key,
+        ),
+    };
+}
+
+pub fn authentication(session: u32, request: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    var question = owner.context.authentication(session, request) orelse {
+        return @intFromEnum(Status.ENOENT);
+    };
+    defer sodium.wipe(&question);
+    owner.record.authentication = question;
+    return @intFromEnum(Status.OK);
+}
+
+pub fn authenticated(session: u32, request: u32, verdict: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    sodium.wipe(&owner.record.authentication);
+    const known = owner.context.authenticated(session, request, verdict_of(verdict));
+    return @intFromEnum(if (known) Status.OK else .ENOENT);
+}
+
+/// What is no verdict lets nobody in.
+fn verdict_of(number: u32) Verdict {
+    return std.enums.fromInt(Verdict, number) orelse .unavailable;
+}
+
+pub fn curve_key_pair(target: ?[*]u8) callconv(.c) i32 {
+    sodium.init() catch return @intFromEnum(Status.ENOSYS);
+    const keys = target orelse return invalid;
+    sodium.random(keys[32..64]);
+    keys[0..32].* = sodium.public_key(keys[32..64]);
+    return @intFromEnum(Status.OK);
+}
+
+pub fn curve_public_key(secret: ?[*]u8, target: ?[*]u8) callconv(.c) i32 {
+    sodium.init() catch return @intFromEnum(Status.ENOSYS);
+    const from = secret orelse return invalid;
+    const to = target orelse return invalid;
+    to[0..32].* = sodium.public_key(from[0..32]);
+    return @intFromEnum(Status.OK);
+}
+
 /// What could be done now, as interest bits.
 pub fn socket_ready(socket: u32) callconv(.c) u32 {
     const owner = current orelse return 0;
@@ -652,6 +730,30 @@ pub fn proxy_answer(number: u32, endpoint: u32, count: u32) callconv(.c) i32 {
 }
 
 /// Waits until its thread has ended.
+pub fn proxy_authentication(proxy: u32) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    const it = proxy_of(owner, proxy) orelse return bad_handle;
+    return @intFromBool(it.next_question(&owner.record.authentication));
+}
+
+pub fn proxy_authenticated(
+    proxy: u32,
+    session: u32,
+    request: u32,
+    verdict: u32,
+) callconv(.c) i32 {
+    const owner = current orelse return bad_handle;
+    sodium.wipe(&owner.record.authentication);
+    const it = proxy_of(owner, proxy) orelse return bad_handle;
+    const answer: Proxy.Decision = .{
+        .session = session,
+        .request = request,
+        .verdict = verdict_of(verdict),
+    };
+    it.decide(answer) catch |failure| return status(failure);
+    return @intFromEnum(Status.OK);
+}
+
 pub fn proxy_destroy(number: u32) callconv(.c) i32 {
     const owner = current orelse return bad_handle;
     const proxy = proxy_of(owner, number) orelse return bad_handle;

@@ -33,6 +33,12 @@ pub const connections_max_default = 64 * 1024;
 /// Accepted connections whose handshake is not done. An honest one takes a round trip, so these are
 /// ten thousand new peers a second over 100 ms; silent ones take 1 MiB and no more.
 pub const handshakes_max_default = 1000;
+/// First words of CURVE that are looked at in one turn; each costs a tenth of a millisecond or two.
+/// A flood of them waits for its turn then, and whoever has come further does not.
+pub const strangers_per_turn = 16;
+/// Who is refused for his keys or credentials waits up to so many reconnect intervals: nothing has
+/// changed after one, and each attempt costs the server as much as an honest one.
+pub const refused_interval_growth = 64;
 
 /// Framed bytes of one queue that are flushed at once rather than at the end of the turn: from
 /// 32 KiB on a system call costs under 9 ns per small message.

@@ -14,6 +14,7 @@ const Address = @import("io/address.zig").Address;
 const closing = @import("context_closing.zig");
 const constants = @import("constants.zig");
 const endpoints = @import("context_endpoints.zig");
+const events = @import("context_events.zig");
 const DeadlineHeap = @import("stdx/deadline_heap.zig").DeadlineHeap;
 const HandleTable = @import("stdx/handle_table.zig").HandleTable;
 const inproc = @import("context_inproc.zig");
@@ -38,33 +39,10 @@ const Slabs = @import("stdx/slab.zig").Slabs;
 const sockets = @import("socket/socket.zig");
 const Socket = sockets.Socket;
 const SocketType = @import("zmtp/socket_type.zig").SocketType;
+const security = @import("context_security.zig");
 const statistics = @import("context_stats.zig");
 const time = @import("stdx/time.zig");
 const Timer = @import("net/timer.zig").Timer;
-
-/// What the owner is told; `kind` says what the numbers are.
-pub const Event = extern struct {
-    kind: Kind = .none,
-    handle: u32 = 0,
-    a: u32 = 0,
-    b: u32 = 0,
-
-    pub const Kind = enum(u32) {
-        none = 0,
-        /// Socket `handle`: what it waited for has come, `a` is an Interest.
-        ready,
-        /// Session `handle` wants a buffer of `a` bytes; it begins with the contents of the lent
-        /// buffer `b`, 0 for none.
-        buffer,
-        /// Session `handle` of socket `a` wants the addresses of its name.
-        resolve,
-        /// The lent buffer `a` is not needed any more.
-        abandoned,
-        /// Socket `handle`, which was closed, has ended; `a` of its messages were not sent.
-        closed,
-        _,
-    };
-};
 
 /// What a tick left to be done.
 pub const Status = packed struct(u32) {
@@ -79,6 +57,8 @@ pub const Status = packed struct(u32) {
     _: u28 = 0,
 };
 
+pub const Event = events.Event;
+pub const Question = security.Question;
 pub const PeerStats = statistics.PeerStats;
 pub const Queues = statistics.Queues;
 pub const Stats = statistics.Stats;
@@ -133,6 +113,8 @@ pub fn ContextType(comptime IO: type) type {
         crowded: bool = false,
         trimming: Timer = .{ .kind = .trim, .handle = 0 },
         allocations_before: u64 = 0,
+        /// Something waits for memory to be encrypted in.
+        memory_wanted: bool = false,
         late_completions: u64 = 0,
         /// Of sockets that are closed.
         events_dropped: u64 = 0,
@@ -173,6 +155,7 @@ pub fn ContextType(comptime IO: type) type {
             context.resources.arena.chunk = &.{};
             assert(context.resources.arena.unreferenced());
             context.resources.abandoned.clear(&context.resources.slabs);
+            context.resources.security.deinit();
             context.slots.deinit();
             context.session_table.deinit();
             context.listener_table.deinit();
@@ -341,10 +324,21 @@ pub fn ContextType(comptime IO: type) type {
                 return;
             }
             var left = context.readable.count;
+            var strangers: u32 = 0;
             while (left > 0) : (left -= 1) {
                 const session = context.readable.pop_front() orelse return;
                 if (!session.wants_receive()) continue;
+                const stranger = session.is_stranger();
+                if (stranger) {
+                    strangers += 1;
+                    session.put_off = strangers > constants.strangers_per_turn;
+                    if (session.put_off) {
+                        context.readable.push_back(session);
+                        continue;
+                    }
+                }
                 const outcome = session.receive();
+                if (stranger and !session.is_stranger()) limits.spoke(context, session);
                 if (outcome.starved) {
                     // Not its fault: it is the first one of the next turn.
                     context.readable.push_front(session);
@@ -392,15 +386,18 @@ pub fn ContextType(comptime IO: type) type {
             if (outcome.writable) slot.socket.pipe_writable(&session.pipe);
             if (outcome.drained) slot.socket.occurred(.{ .drained = true });
             if (outcome.deadline) context.arm_heartbeat(session);
-            if (outcome.buffer_wanted and !session.request_link.linked()) {
-                context.requests.push_back(session);
-            }
+            if (outcome.memory_wanted) limits.flush_later(context);
+            if (outcome.verdict_wanted) limits.spoke(context, session);
+            const asks = outcome.buffer_wanted or outcome.verdict_wanted;
+            if (asks and !session.request_link.linked()) context.requests.push_back(session);
             if (outcome.ended) |reason| return context.on_ended(slot, session, reason, outcome);
             if (session.closing and !session.shut and session.pipe.send.empty()) {
                 return context.finish(session);
             }
             if (session.wants_receive() and !session.readable_link.linked()) {
                 context.readable.push_back(session);
+                // Found out by a flush, which may be outside a turn: nothing else will tell.
+                if (session.unwritable) context.took_mail = true;
             }
         }
 
@@ -466,7 +463,7 @@ pub fn ContextType(comptime IO: type) type {
             if (session.closing and session.pipe.send.empty()) return context.finish(session);
             if (session.options.immediate != 0) context.leave_unread(slot, session);
             const stops = endpoints.stops(session, outcome.phase, reason);
-            const next_ms = if (stops) null else session.next_attempt_ms(&context.prng);
+            const next_ms = if (stops) null else session.next_attempt_ms(reason, &context.prng);
             const ms = next_ms orelse return endpoints.stop(context, slot, session, reason);
             session.state = .backoff;
             context.arm(&session.timer, ms);
@@ -789,6 +786,11 @@ pub fn ContextType(comptime IO: type) type {
             return true;
         }
 
+        // -- who may come in (context_security.zig) ---------------------------------------------
+
+        pub const authentication = security.authentication;
+        pub const authenticated = security.authenticated;
+
         // -- numbers (context_stats.zig) --------------------------------------------------------
 
         pub const read_stats = statistics.read_stats;
@@ -809,41 +811,10 @@ pub fn ContextType(comptime IO: type) type {
         pub const record_end = monitoring.record_end;
         pub const record_endpoint = monitoring.record_endpoint;
 
-        // -- events -----------------------------------------------------------------------------
+        // -- events (context_events.zig) --------------------------------------------------------
 
-        pub fn has_events(context: *const Context) bool {
-            return !context.ready.empty() or !context.requests.empty() or
-                !context.ended.empty() or context.resources.abandoned.count > 0;
-        }
-
-        /// The next thing that the owner has to know or do.
-        pub fn next_event(context: *Context) ?Event {
-            if (context.requests.pop_front()) |session| {
-                if (session.state == .resolving) {
-                    return .{ .kind = .resolve, .handle = session.handle, .a = session.socket };
-                }
-                return .{
-                    .kind = .buffer,
-                    .handle = session.handle,
-                    .a = session.buffer_wanted() orelse return context.next_event(),
-                    .b = session.buffer_held(),
-                };
-            }
-            if (context.ready.pop_front()) |socket| {
-                const interest = socket.ready;
-                socket.ready = .{};
-                return .{ .kind = .ready, .handle = socket.handle, .a = @bitCast(interest) };
-            }
-            if (closing.next_ended(context)) |end| {
-                const lost = std.math.lossyCast(u32, end.lost);
-                return .{ .kind = .closed, .handle = end.handle, .a = lost };
-            }
-            const resources = &context.resources;
-            if (resources.abandoned.pop(&resources.slabs)) |id| {
-                return .{ .kind = .abandoned, .a = id };
-            }
-            return null;
-        }
+        pub const has_events = events.has_events;
+        pub const next_event = events.next_event;
 
         // -- parts ------------------------------------------------------------------------------
 
@@ -863,6 +834,7 @@ pub fn ContextType(comptime IO: type) type {
                 .io = context.io,
                 .resources = &context.resources,
                 .options = options,
+                .security = &slot.socket.security,
                 .socket = slot.socket.handle,
                 .socket_type = @enumFromInt(@intFromEnum(slot.socket.type)),
                 .kind = kind,

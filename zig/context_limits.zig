@@ -23,6 +23,9 @@ const trim_ms = 500;
 /// Blocks taken meanwhile: heartbeats are no traffic.
 const quiet_allocations_max = 64;
 
+/// Milliseconds until it is tried again to encrypt something that there was no memory for.
+const memory_retry_ms = 20;
+
 /// Milliseconds until a listener tries to accept again, where nothing was left to accept with.
 const accept_retry_ms = 100;
 
@@ -87,13 +90,22 @@ pub fn thin_out_all(context: anytype) void {
     while (slots.next()) |entry| if (!entry.value.closing) thin_out(context, entry.value);
 }
 
-/// The oldest handshake gives way, if its peer is silent.
+/// The oldest handshake gives way, if its peer is silent, or one of more strangers than we can
+/// listen to.
 fn drop_silent(context: anytype, slot: anytype) bool {
     const oldest = slot.handshakes.first() orelse return false;
-    if (oldest.readable) return false;
+    if (oldest.readable and !oldest.put_off) return false;
     slot.socket.record.handshakes_dropped += 1;
     context.apply(oldest, oldest.disconnect(.too_many_handshakes));
     return true;
+}
+
+/// It has come further: those that have shown nothing give way before it.
+pub fn spoke(context: anytype, session: anytype) void {
+    if (!session.handshake_link.linked()) return;
+    const slot = context.slots.get(session.socket).?;
+    slot.handshakes.remove(session);
+    slot.handshakes.push_back(session);
 }
 
 /// Of this socket, or of another one: descriptors are the same for all.
@@ -174,8 +186,28 @@ pub inline fn trim_later(context: anytype) bool {
     return true;
 }
 
+/// There is no memory for what has to be sent: looked at again when others have given some back.
+pub fn flush_later(context: anytype) void {
+    if (context.memory_wanted) return;
+    context.memory_wanted = true;
+    context.arm(&context.trimming, memory_retry_ms);
+    // Its deadline is for a turn to tell.
+    context.took_mail = true;
+}
+
+fn flush_again(context: anytype) void {
+    context.memory_wanted = false;
+    var sessions = context.session_table.iterator();
+    while (sessions.next()) |entry| {
+        const pipe = &entry.value.pipe;
+        const waits = entry.value.state == .active and !pipe.send.empty();
+        if (waits and !pipe.dirty_link.linked()) context.resources.dirty.push_back(pipe);
+    }
+}
+
 /// While traffic goes on, what is idle now is needed again in a moment.
 pub fn trim(context: anytype) void {
+    if (context.memory_wanted) flush_again(context);
     const slabs = &context.resources.slabs;
     if (slabs.allocations_total - context.allocations_before < quiet_allocations_max) slabs.trim();
 }

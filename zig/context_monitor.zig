@@ -57,6 +57,10 @@ pub fn record(
     event.set_local(&ends.local);
     event.set_remote(&session.peer_address());
     switch (event_type) {
+        .handshake_failed_auth => event.value = if (reason == .peer_error)
+            context.resources.security.refusal_status
+        else
+            reason.status(),
         .handshake_failed_protocol => event.value = @intFromEnum(reason.protocol_code()),
         // The peer has only answered our end.
         .disconnected => if (session.closing and session.pipe.send.empty()) {

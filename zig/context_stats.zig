@@ -98,11 +98,11 @@ pub fn count_made(context: anytype, slot: anytype, session: anytype) void {
 }
 
 /// Connections of one endpoint, or of all (0), whose handshake is done. Null: there is no
-/// such endpoint any more.
+/// such endpoint any more. One that was accepted is there until its last message is read.
 pub fn connections(context: anytype, slot: anytype, endpoint: u32) ?u32 {
     if (endpoint == 0) return slot.socket.record.connections;
     const known = if (context.session_table.get(endpoint)) |session|
-        session.state != .ended
+        session.state != .ended or session.kind == .accepted
     else
         context.listener_table.get(endpoint) != null;
     if (!known) return null;

@@ -24,6 +24,10 @@ const targets = [_]struct { name: []const u8, run: Run }{
     .{ .name = "topics", .run = @import("fuzz/topics.zig").run },
     .{ .name = "routing", .run = @import("fuzz/routing.zig").run },
     .{ .name = "session", .run = @import("fuzz/session.zig").run },
+    .{ .name = "plain", .run = @import("fuzz/plain.zig").run },
+    .{ .name = "curve", .run = @import("fuzz/curve.zig").run },
+    .{ .name = "handshakes", .run = @import("fuzz/handshakes.zig").run },
+    .{ .name = "sealed", .run = @import("fuzz/sealed.zig").run },
     .{ .name = "splits", .run = @import("fuzz/splits.zig").run },
     .{ .name = "owner", .run = @import("fuzz/owner.zig").run },
 };

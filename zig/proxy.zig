@@ -7,6 +7,7 @@
 //!     give (front, back, capture) ───────▶  unpack, then pump until told to end
 //!     command: run, pause, end ──────────▶
 //!     addresses of names ◀── asks ──────    (the owner's resolver looks them up)
+//!     verdicts about peers ◀── asks ────    (who may come in is the owner's to decide)
 //!                     ◀── ended ────────    sockets closed, linger over
 //!
 //! The two meet under one lock; whoever waits is woken through an eventfd.
@@ -21,9 +22,11 @@ const contexts = @import("context.zig");
 const Kind = @import("io/io.zig").Kind;
 const Lock = @import("stdx/lock.zig").Lock;
 const pumps = @import("pump.zig");
+const Question = contexts.Question;
 const relocation = @import("relocation.zig");
 const Luggage = relocation.Luggage;
 const sockets = @import("socket/socket.zig");
+const Verdict = @import("core/secure_session.zig").Verdict;
 const shared_blocks = @import("stdx/shared_blocks.zig");
 
 pub const Statistics = pumps.Statistics;
@@ -34,6 +37,8 @@ pub const Command = enum(u32) { run = 0, pause = 1, end = 2, end_now = 3 };
 pub const addresses_max = 8;
 
 const stack_bytes = 1024 * 1024;
+/// Peers that wait for the owner to look at them.
+const questions_max = 4096;
 const chunk_bytes = 4 * constants.arena_bytes_default;
 
 pub fn ProxyType(comptime IO: type) type {
@@ -59,6 +64,11 @@ pub fn ProxyType(comptime IO: type) type {
         cargo: ?[3]?Luggage = null,
         asks: std.ArrayList(u32) = .empty,
         answers: std.ArrayList(Answer) = .empty,
+        /// Never moved: there would be passwords where it was.
+        questions: std.ArrayList(Question) = .empty,
+        /// So many of them have been taken.
+        questions_read: usize = 0,
+        decisions: std.ArrayList(Decision) = .empty,
         statistics: Statistics = .{},
         /// Of its sockets: the thread adds to them meanwhile. Null: `last_records` has the last
         /// numbers, if there are any.
@@ -74,6 +84,8 @@ pub fn ProxyType(comptime IO: type) type {
         };
 
         const Endpoint = struct { before: u32, now: u32 };
+
+        pub const Decision = struct { session: u32, request: u32, verdict: Verdict };
 
         // -- the owner's side -------------------------------------------------------------------
 
@@ -201,6 +213,30 @@ pub fn ProxyType(comptime IO: type) type {
             }
         }
 
+        /// A peer of its sockets that waits to be let in. False: there is none.
+        pub fn next_question(proxy: *Proxy, target: *Question) bool {
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            const waiting = proxy.questions.items[proxy.questions_read..];
+            if (waiting.len == 0) return false;
+            // In order: each of them has a deadline.
+            target.* = waiting[0];
+            // Credentials are not left lying about.
+            std.crypto.secureZero(Question, waiting[0..1]);
+            proxy.questions_read += 1;
+            if (waiting.len > 1) return true;
+            proxy.questions.clearRetainingCapacity();
+            proxy.questions_read = 0;
+            return true;
+        }
+
+        pub fn decide(proxy: *Proxy, decision: Decision) error{OutOfMemory}!void {
+            proxy.lock.acquire();
+            defer proxy.wake_up();
+            defer proxy.lock.release();
+            try proxy.decisions.append(proxy.allocator, decision);
+        }
+
         pub fn has_ended(proxy: *Proxy) bool {
             proxy.lock.acquire();
             defer proxy.lock.release();
@@ -212,6 +248,9 @@ pub fn ProxyType(comptime IO: type) type {
             proxy.thread.join();
             proxy.asks.deinit(proxy.allocator);
             proxy.answers.deinit(proxy.allocator);
+            std.crypto.secureZero(Question, proxy.questions.items);
+            proxy.questions.deinit(proxy.allocator);
+            proxy.decisions.deinit(proxy.allocator);
             proxy.endpoints.deinit(proxy.allocator);
             _ = linux.close(proxy.owner_wake);
             proxy.allocator.destroy(proxy);
@@ -261,6 +300,8 @@ pub fn ProxyType(comptime IO: type) type {
             chunk: []align(16) u8 = &.{},
             lent: std.AutoHashMapUnmanaged(u32, []align(16) u8) = .empty,
             next_id: u32 = 1,
+            /// Of its sockets; 0: there is none.
+            handles: [3]u32 = @splat(0),
             /// What the pump was given to move first.
             pending: std.ArrayList([]const u8) = .empty,
 
@@ -376,6 +417,7 @@ pub fn ProxyType(comptime IO: type) type {
                     } else |_| failed = true;
                 }
             }
+            thread.handles = handles;
             var pump: Pump = .{
                 .context = &thread.context,
                 .front = handles[0],
@@ -433,6 +475,10 @@ pub fn ProxyType(comptime IO: type) type {
                     _ = context.resolved(event.handle, &.{}, &.{});
                 },
                 .closed => forget(thread, event.handle),
+                // Without memory it is as if there was nobody to decide.
+                .authenticate => question(thread, event) catch {
+                    _ = context.authenticated(event.handle, event.b, .unavailable);
+                },
                 else => {},
             };
         }
@@ -461,6 +507,23 @@ pub fn ProxyType(comptime IO: type) type {
             signal(proxy.owner_wake);
         }
 
+        fn question(thread: *Thread, event: contexts.Event) error{OutOfMemory}!void {
+            const proxy = thread.proxy;
+            var asked = thread.context.authentication(event.handle, event.b) orelse return;
+            asked.socket = for (thread.handles, 0..) |handle, index| {
+                if (handle == event.a) break @intCast(index);
+            } else 0;
+            defer std.crypto.secureZero(Question, @as(*[1]Question, &asked));
+            proxy.lock.acquire();
+            defer proxy.lock.release();
+            const questions = &proxy.questions;
+            try questions.ensureTotalCapacityPrecise(proxy.allocator, questions_max);
+            // Their owner is busy: who comes now fails to get in, and comes again.
+            if (questions.items.len == questions_max) return error.OutOfMemory;
+            questions.appendAssumeCapacity(asked);
+            signal(proxy.owner_wake);
+        }
+
         /// Tells the owner how far things are; takes what it wants.
         fn exchange(thread: *Thread, pump: *const Pump) Command {
             const proxy = thread.proxy;
@@ -470,6 +533,9 @@ pub fn ProxyType(comptime IO: type) type {
             while (proxy.answers.pop()) |reply| {
                 const addresses = reply.addresses[0..reply.count];
                 _ = thread.context.resolved(reply.endpoint, addresses, &reply.source);
+            }
+            while (proxy.decisions.pop()) |it| {
+                _ = thread.context.authenticated(it.session, it.request, it.verdict);
             }
             return proxy.command;
         }

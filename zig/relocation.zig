@@ -13,6 +13,7 @@ const Allocator = std.mem.Allocator;
 
 const Address = @import("io/address.zig").Address;
 const constants = @import("constants.zig");
+const curve = @import("zmtp/curve.zig");
 const frame = @import("zmtp/frame.zig");
 const Handshake = @import("zmtp/handshake.zig").Handshake;
 const options_module = @import("options.zig");
@@ -23,6 +24,8 @@ const Moving = @import("core/inproc.zig").Moving;
 const Outcome = @import("core/session.zig").Outcome;
 const Pipe = @import("core/pipe.zig").Pipe;
 const receive_ring = @import("core/receive_ring.zig");
+const Secure = @import("core/secure.zig").Secure;
+const Security = @import("zmtp/security.zig").Security;
 const Slabs = @import("stdx/slab.zig").Slabs;
 const SocketType = @import("zmtp/socket_type.zig").SocketType;
 const socks = @import("net/socks.zig");
@@ -41,6 +44,7 @@ pub const Luggage = struct {
     bytes: [bytes_options][]const u8 = @splat(""),
     listeners: std.ArrayList(Listener) = .empty,
     connections: std.ArrayList(Connection) = .empty,
+    security: ?*Security = null,
     /// What was taken out of its pipes and not handed out, as frames: messages, and what an XPUB
     /// has for its reader.
     pending: []const u8 = "",
@@ -53,7 +57,9 @@ pub const Luggage = struct {
         for (luggage.connections.items) |it| {
             if (it.fd >= 0) io.close(it.fd);
             if (it.link) |link| link.end.close();
+            if (it.secure) |secure| secure.wipe();
         }
+        if (luggage.security) |security| security.release();
         luggage.arena.deinit();
         luggage.* = undefined;
     }
@@ -101,6 +107,36 @@ pub const Connection = struct {
     unsent_begun: Begun = .{},
     traffic: ?PeerTraffic = null,
     unsent_messages: u32 = 0,
+    /// Of CURVE.
+    secure: ?*Encrypted = null,
+};
+
+/// The keys of a connection, and what they have encrypted already.
+const Encrypted = struct {
+    cipher: curve.Cipher,
+    /// Frames that the kernel has not taken in full.
+    sealed: []const u8,
+    sent: u32,
+    /// From the peer, the frame that is arriving.
+    received: []const u8,
+
+    fn wipe(encrypted: *Encrypted) void {
+        encrypted.cipher.wipe();
+    }
+
+    fn of(session: anytype, arena: Allocator) error{OutOfMemory}!?*Encrypted {
+        const secure = session.engine.security() orelse return null;
+        const copied = try arena.create(Encrypted);
+        var received: std.ArrayList(u8) = .empty;
+        try append_incomplete(session, &received, arena);
+        copied.* = .{
+            .cipher = secure.cipher,
+            .sealed = try arena.dupe(u8, secure.sealed[secure.told..secure.sealed_bytes]),
+            .sent = secure.sent - secure.told,
+            .received = received.items,
+        };
+        return copied;
+    }
 };
 
 /// Takes a socket out of its context; its handle is gone. On failure it is to be closed: a
@@ -116,6 +152,7 @@ pub fn take(context: anytype, allocator: Allocator, handle: u32) error{OutOfMemo
         .options = slot.socket.options.*,
     };
     errdefer luggage.arena.deinit();
+    errdefer for (luggage.connections.items) |it| if (it.secure) |secure| secure.wipe();
     const arena = luggage.arena.allocator();
     for (&luggage.bytes, 0..) |*bytes, index| {
         bytes.* = try arena.dupe(u8, slot.socket.bytes_of(@enumFromInt(index)));
@@ -141,6 +178,7 @@ pub fn take(context: anytype, allocator: Allocator, handle: u32) error{OutOfMemo
         else => {},
     }
     luggage.record = slot.socket.record.*;
+    if (slot.socket.security) |security| luggage.security = security.retain();
     strip(context, slot);
     context.close(handle, 0);
     return luggage;
@@ -271,7 +309,10 @@ fn copy_session(
             try append_frame(&received, arena, bytes, it.more);
         } else try received.appendSlice(arena, bytes);
     }
-    if (link != null or moves(session)) try append_incomplete(session, &received, arena);
+    if (moves(session)) result.secure = try .of(session, arena);
+    if (link != null or (moves(session) and result.secure == null)) {
+        try append_incomplete(session, &received, arena);
+    }
     if (moves(session)) {
         result.fd = session.fd;
         const unsent_control = session.control[session.control_sent..session.control_bytes];
@@ -296,7 +337,9 @@ fn copy_route(result: *Connection, route: anytype, arena: Allocator) error{OutOf
 /// Whether its connection goes along; what is not connected yet, connects there.
 fn moves(session: anytype) bool {
     if (session.closing or session.fd < 0 or has_much(session)) return false;
-    return session.state == .active or session.state == .handshaking;
+    if (session.state == .active) return true;
+    // Keys that are not agreed upon yet are made anew.
+    return session.state == .handshaking and session.engine.state.handshaking.secured == null;
 }
 
 /// The same for a link.
@@ -343,6 +386,7 @@ pub fn unpack(context: anytype, luggage: *Luggage, moved: anytype) !u32 {
     for (luggage.bytes, 0..) |bytes, index| {
         try slot.socket.set_bytes(@enumFromInt(index), bytes);
     }
+    if (luggage.security) |security| slot.socket.secure(security.retain());
     slot.socket.options.* = luggage.options;
     slot.socket.record.* = luggage.record;
     // What is there now, not what has been, is counted anew.
@@ -408,7 +452,7 @@ fn make_connection(context: anytype, slot: anytype, connection: *Connection) !u3
         return endpoint;
     }
     var outcome: Outcome = .{};
-    session.engine.state = .traffic;
+    session.engine.state = .{ .traffic = null };
     session.engine.trust();
     try feed(session, connection.received, &outcome);
     session.engine.state = .idle;
@@ -460,14 +504,35 @@ fn adopt(session: anytype, fd: i32, connection: *const Connection) !Outcome {
     try session.watch_readable();
     if (connection.handshake) |handshake| return adopt_handshake(session, handshake, connection);
     session.state = .active;
-    session.engine.state = .traffic;
+    session.engine.state = .{ .traffic = try restore_secure(session, connection) };
     session.pipe.connected = true;
     if (session.send_control(connection.control) != null) return error.OutOfMemory;
     // Bytes may be there already; the watch only tells of what comes later.
     session.readable = true;
     var outcome: Outcome = .{ .established = true };
     try feed(session, connection.received, &outcome);
+    const encrypted = connection.secure orelse return outcome;
+    var rest = encrypted.received;
+    if (frame.decode(rest)) |header| if (header.body_size > constants.arena_frame_bytes_max) {
+        // The arena may not hold what has come of it.
+        const body_bytes = std.math.cast(u32, header.body_size) orelse return error.InvalidMessage;
+        rest = rest[header.header_size..];
+        const refused = session.begin_large(.{ .body_bytes = body_bytes }, &outcome);
+        if (refused != null) return error.OutOfMemory;
+    };
+    try session.keep_tail(rest);
+    session.tail_due = session.large == null and rest.len > 0;
     return outcome;
+}
+
+fn restore_secure(session: anytype, connection: *const Connection) error{OutOfMemory}!?*Secure {
+    const encrypted = connection.secure orelse return null;
+    const slabs = &session.resources.slabs;
+    const secure: *Secure = try .create(slabs, &encrypted.cipher);
+    errdefer secure.destroy(slabs);
+    try secure.restore(slabs, encrypted.sealed, encrypted.sent);
+    session.pipe.send.held = secure.held();
+    return secure;
 }
 
 fn adopt_handshake(

@@ -100,20 +100,23 @@ const layers = [_]struct { name: []const u8, imports: []const []const u8 }{
     .{ .name = "context_closing", .imports = &.{"context_inproc"} },
     .{ .name = "context_limits", .imports = &.{ "io", "net", "core" } },
     .{ .name = "context_stats", .imports = &.{ "stdx", "io", "net", "core" } },
+    .{ .name = "context_events", .imports = &.{"context_closing"} },
+    .{ .name = "context_security", .imports = &.{ "io", "zmtp", "core" } },
     .{ .name = "context_monitor", .imports = &.{"core"} },
     .{ .name = "context_poll", .imports = &.{ "stdx", "io" } },
     .{ .name = "context", .imports = &.{
-        "stdx",            "constants",      "options",           "crypto",
-        "io",              "zmtp",           "net",               "core",
-        "socket",          "context_inproc", "context_endpoints", "context_monitor",
-        "context_closing", "context_limits", "context_poll",      "context_stats",
+        "stdx",            "constants",        "options",           "crypto",
+        "io",              "zmtp",             "net",               "core",
+        "socket",          "context_inproc",   "context_endpoints", "context_monitor",
+        "context_closing", "context_limits",   "context_poll",      "context_stats",
+        "context_events",  "context_security",
     } },
     .{ .name = "pump", .imports = &.{ "stdx", "zmtp", "core" } },
     .{ .name = "relocation", .imports = &.{
         "stdx", "constants", "options", "io", "zmtp", "net", "core", "socket",
     } },
     .{ .name = "proxy", .imports = &.{
-        "stdx", "constants", "io", "socket", "context", "pump", "relocation",
+        "stdx", "constants", "io", "core", "socket", "context", "pump", "relocation",
     } },
     .{ .name = "abi", .imports = &.{
         "stdx", "constants", "options", "io", "core", "socket", "context", "proxy",

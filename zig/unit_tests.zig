@@ -8,8 +8,10 @@ comptime {
     _ = @import("core/envelope.zig");
     _ = @import("core/monitor.zig");
     _ = @import("core/receive_ring.zig");
+    _ = @import("core/secure.zig");
     _ = @import("core/send_queue_test.zig");
     _ = @import("core/statistics.zig");
+    _ = @import("crypto/sodium.zig");
     _ = @import("io/address.zig");
     _ = @import("io/backend_test.zig");
     _ = @import("io/eventfd.zig");
@@ -33,6 +35,8 @@ comptime {
     _ = @import("sim/router_test.zig");
     _ = @import("sim/reconnect_test.zig");
     _ = @import("sim/relocation_test.zig");
+    _ = @import("sim/secure_attack_test.zig");
+    _ = @import("sim/secure_test.zig");
     _ = @import("sim/session_test.zig");
     _ = @import("sim/split_test.zig");
     _ = @import("sim/stream_test.zig");
@@ -53,6 +57,8 @@ comptime {
     _ = @import("stdx/spin.zig");
     _ = @import("stdx/time.zig");
     _ = @import("zmtp/command.zig");
+    _ = @import("zmtp/curve.zig");
+    _ = @import("zmtp/curve_transcript_test.zig");
     _ = @import("zmtp/frame.zig");
     _ = @import("zmtp/greeting.zig");
     _ = @import("zmtp/handshake.zig");
@@ -60,5 +66,6 @@ comptime {
     _ = @import("zmtp/mechanism.zig");
     _ = @import("zmtp/metadata.zig");
     _ = @import("zmtp/null.zig");
+    _ = @import("zmtp/plain.zig");
     _ = @import("zmtp/socket_type.zig");
 }

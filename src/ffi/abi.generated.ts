@@ -1,6 +1,6 @@
 // Written by `npm run abi` from zig/abi.zig. Do not edit: change that file instead.
 
-export const FINGERPRINT = 421127235;
+export const FINGERPRINT = 3329273717;
 
 /** For `dlopen`. */
 export const functions = {
@@ -44,6 +44,11 @@ export const functions = {
   monocoque_socket_subscribed: { args: ["u32", "ptr", "u32"], returns: "i32" },
   monocoque_socket_peer_number: { args: ["u32", "u32"], returns: "u32" },
   monocoque_socket_disconnect_peer: { args: ["u32", "ptr", "u32", "i32"], returns: "i32" },
+  monocoque_socket_secure: { args: ["u32"], returns: "i32" },
+  monocoque_authentication: { args: ["u32", "u32"], returns: "i32" },
+  monocoque_authenticated: { args: ["u32", "u32", "u32"], returns: "i32" },
+  monocoque_curve_key_pair: { args: ["ptr"], returns: "i32" },
+  monocoque_curve_public_key: { args: ["ptr", "ptr"], returns: "i32" },
   monocoque_socket_ready: { args: ["u32"], returns: "u32" },
   monocoque_socket_want: { args: ["u32", "u32"], returns: "i32" },
   monocoque_endpoint_resolved: { args: ["u32", "u32"], returns: "i32" },
@@ -61,6 +66,8 @@ export const functions = {
   monocoque_proxy_running: { args: ["u32"], returns: "i32" },
   monocoque_proxy_ask: { args: ["u32"], returns: "u32" },
   monocoque_proxy_answer: { args: ["u32", "u32", "u32"], returns: "i32" },
+  monocoque_proxy_authentication: { args: ["u32"], returns: "i32" },
+  monocoque_proxy_authenticated: { args: ["u32", "u32", "u32", "u32"], returns: "i32" },
   monocoque_proxy_destroy: { args: ["u32"], returns: "i32" },
   monocoque_probe_fill: { args: ["u32", "ptr"], returns: "u32" },
   monocoque_probe_check: { args: ["u32", "ptr"], returns: "u32" },
@@ -74,6 +81,25 @@ export const AddressRecord = {
   scope: { offset: 8, bytes: 4, type: "u32" },
   data_bytes: { offset: 12, bytes: 4, type: "u32" },
   data: { offset: 16, bytes: 108, type: "bytes" },
+} as const;
+
+export const AuthenticationRecord = {
+  bytes: 716,
+  session: { offset: 0, bytes: 4, type: "u32" },
+  request: { offset: 4, bytes: 4, type: "u32" },
+  socket: { offset: 8, bytes: 4, type: "u32" },
+  connecting: { offset: 12, bytes: 4, type: "u32" },
+  mechanism: { offset: 16, bytes: 4, type: "u32" },
+  endpoint: { offset: 20, bytes: 4, type: "u32" },
+  username_bytes: { offset: 24, bytes: 4, type: "u32" },
+  password_bytes: { offset: 28, bytes: 4, type: "u32" },
+  username: { offset: 32, bytes: 256, type: "bytes" },
+  password: { offset: 288, bytes: 256, type: "bytes" },
+  public_key: { offset: 544, bytes: 32, type: "bytes" },
+  process_id: { offset: 576, bytes: 4, type: "u32" },
+  user_id: { offset: 580, bytes: 4, type: "u32" },
+  text_bytes: { offset: 584, bytes: 4, type: "u32" },
+  text: { offset: 588, bytes: 128, type: "bytes" },
 } as const;
 
 export const BackendRecord = {
@@ -100,21 +126,23 @@ export const ConnectRecord = {
 } as const;
 
 export const ContextRecord = {
-  bytes: 20064,
+  bytes: 21472,
   result: { offset: 0, bytes: 4, type: "u32" },
   text_bytes: { offset: 4, bytes: 4, type: "u32" },
   text: { offset: 8, bytes: 128, type: "bytes" },
   addresses: { offset: 136, bytes: 992, type: "records" },
   connect: { offset: 1128, bytes: 1176, type: "record" },
   peer: { offset: 2304, bytes: 152, type: "record" },
-  events: { offset: 2456, bytes: 1024, type: "records" },
-  monitor_event: { offset: 3480, bytes: 304, type: "record" },
-  stats: { offset: 3784, bytes: 176, type: "record" },
-  backend: { offset: 3960, bytes: 16, type: "record" },
-  proxy: { offset: 3976, bytes: 64, type: "record" },
-  socket: { offset: 4040, bytes: 632, type: "record" },
-  queues: { offset: 4672, bytes: 32, type: "record" },
-  peers: { offset: 4704, bytes: 15360, type: "records" },
+  security: { offset: 2456, bytes: 628, type: "record" },
+  authentication: { offset: 3084, bytes: 716, type: "record" },
+  events: { offset: 3800, bytes: 1024, type: "records" },
+  monitor_event: { offset: 4824, bytes: 304, type: "record" },
+  stats: { offset: 5128, bytes: 176, type: "record" },
+  backend: { offset: 5304, bytes: 16, type: "record" },
+  proxy: { offset: 5320, bytes: 64, type: "record" },
+  socket: { offset: 5384, bytes: 696, type: "record" },
+  queues: { offset: 6080, bytes: 32, type: "record" },
+  peers: { offset: 6112, bytes: 15360, type: "records" },
 } as const;
 
 export const ContextStatsRecord = {
@@ -210,6 +238,20 @@ export const QueuesRecord = {
   receive_bytes: { offset: 24, bytes: 8, type: "u64" },
 } as const;
 
+export const SecurityRecord = {
+  bytes: 628,
+  mechanism: { offset: 0, bytes: 4, type: "u32" },
+  server: { offset: 4, bytes: 4, type: "u32" },
+  authenticate: { offset: 8, bytes: 4, type: "u32" },
+  username_bytes: { offset: 12, bytes: 4, type: "u32" },
+  password_bytes: { offset: 16, bytes: 4, type: "u32" },
+  username: { offset: 20, bytes: 256, type: "bytes" },
+  password: { offset: 276, bytes: 256, type: "bytes" },
+  secret_key: { offset: 532, bytes: 32, type: "bytes" },
+  public_key: { offset: 564, bytes: 32, type: "bytes" },
+  server_key: { offset: 596, bytes: 32, type: "bytes" },
+} as const;
+
 export const EntryRecord = {
   bytes: 16,
   length: { offset: 0, bytes: 4, type: "u32" },
@@ -225,7 +267,7 @@ export const CursorRecord = {
 } as const;
 
 export const SocketRecord = {
-  bytes: 632,
+  bytes: 696,
   cursor: { offset: 0, bytes: 8, type: "record" },
   totals: { offset: 8, bytes: 56, type: "record" },
   messages_sent: { offset: 64, bytes: 8, type: "u64" },
@@ -263,7 +305,7 @@ export const SocketRecord = {
   peers_refused: { offset: 308, bytes: 4, type: "u32" },
   heartbeats_failed: { offset: 312, bytes: 4, type: "u32" },
   failure: { offset: 316, bytes: 4, type: "u32" },
-  handshake_failures: { offset: 320, bytes: 312, type: "records" },
+  handshake_failures: { offset: 320, bytes: 376, type: "records" },
 } as const;
 
 export const SocketOptionsRecord = {
@@ -341,11 +383,11 @@ export const ProxyStatisticsRecord = {
 } as const;
 
 export const SharedRecord = {
-  bytes: 11360,
-  record: { offset: 0, bytes: 632, type: "record" },
-  options: { offset: 632, bytes: 2532, type: "record" },
-  gap: { offset: 3164, bytes: 4, type: "bytes" },
-  entries: { offset: 3168, bytes: 8192, type: "records" },
+  bytes: 11424,
+  record: { offset: 0, bytes: 696, type: "record" },
+  options: { offset: 696, bytes: 2532, type: "record" },
+  gap: { offset: 3228, bytes: 4, type: "bytes" },
+  entries: { offset: 3232, bytes: 8192, type: "records" },
 } as const;
 
 export const TotalsRecord = {
@@ -367,6 +409,7 @@ export const TrafficRecord = {
 /** In the order of the probes' record numbers. */
 export const records = [
   AddressRecord,
+  AuthenticationRecord,
   BackendRecord,
   ConnectRecord,
   ContextRecord,
@@ -376,6 +419,7 @@ export const records = [
   PeerRecord,
   PeerStatsRecord,
   QueuesRecord,
+  SecurityRecord,
   EntryRecord,
   CursorRecord,
   SocketRecord,
@@ -462,6 +506,13 @@ export const EventKind = {
   resolve: 3,
   abandoned: 4,
   closed: 5,
+  authenticate: 6,
+} as const;
+
+export const Mechanism = {
+  null: 0,
+  plain: 1,
+  curve: 2,
 } as const;
 
 export const MonitorEventType = {
@@ -557,6 +608,10 @@ export const Reason = {
   too_many_handshakes: 56,
   too_many_connections: 57,
   message_too_large: 58,
+  message_not_secured: 59,
+  message_malformed: 60,
+  message_replayed: 61,
+  message_forged: 62,
   not_zmtp: 64,
   version_too_old: 65,
   mechanism_mismatch: 66,
@@ -570,6 +625,23 @@ export const Reason = {
   identity_reserved: 74,
   command_too_large: 75,
   peer_error: 76,
+  malformed_hello: 77,
+  malformed_welcome: 78,
+  malformed_initiate: 79,
+  key_exchange: 80,
+  invalid_sequence: 81,
+  cryptographic: 82,
+  authentication_retry: 83,
+  authentication_denied: 84,
+  authentication_error: 85,
+  authentication_unavailable: 86,
+  zap_unspecified: 87,
+  zap_malformed_reply: 88,
+  zap_bad_request_id: 89,
+  zap_bad_version: 90,
+  zap_invalid_status: 91,
+  zap_invalid_metadata: 92,
+  hello_refused: 93,
 } as const;
 
 export const BytesOption = {

@@ -48,6 +48,13 @@ export interface Native {
   socket_peer_number(socket: number, endpoint: number): number;
   socket_disconnect_peer(socket: number, id: Memory, bytes: number, lingerMs: number): number;
   socket_set_bytes(socket: number, option: number, value: Memory, bytes: number): number;
+  /** Takes what `writeSecurity` has written, and wipes it. */
+  socket_secure(socket: number): number;
+  authentication(session: number, request: number): number;
+  /** Wipes what `authentication` has left. */
+  authenticated(session: number, request: number, verdict: number): number;
+  curve_key_pair(target: Memory): number;
+  curve_public_key(secret: Memory, target: Memory): number;
   socket_ready(socket: number): number;
   socket_want(socket: number, interest: number): number;
   endpoint_resolved(endpoint: number, count: number): number;
@@ -67,6 +74,9 @@ export interface Native {
   proxy_running(proxy: number): number;
   proxy_ask(proxy: number): number;
   proxy_answer(proxy: number, endpoint: number, count: number): number;
+  /** 1: a peer waits, see `takeAuthentication`; it is told of once. */
+  proxy_authentication(proxy: number): number;
+  proxy_authenticated(proxy: number, session: number, request: number, verdict: number): number;
   proxy_destroy(proxy: number): number;
   probe_fill(record: number, target: Memory): number;
   probe_check(record: number, source: Memory): number;

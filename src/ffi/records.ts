@@ -4,6 +4,7 @@ import type { NetworkAddress } from "../endpoint.ts";
 import type { ProxyRequest } from "../route.ts";
 import {
   AddressRecord,
+  AuthenticationRecord,
   ConnectRecord,
   ContextRecord,
   CursorRecord,
@@ -17,6 +18,7 @@ import {
   ProxyStatisticsRecord,
   QueuesRecord,
   RING_ENTRIES,
+  SecurityRecord,
   SharedRecord,
   SocketRecord,
   TrafficRecord,
@@ -29,6 +31,7 @@ export const ENTRY_WORDS = EntryRecord.bytes / 4;
 export const LENGTH = EntryRecord.length.offset / 4;
 export const PLACE = EntryRecord.place.offset / 4;
 export const FLAGS = EntryRecord.flags.offset / 4;
+export const SOURCE = EntryRecord.source.offset / 4;
 
 interface Field {
   readonly offset: number;
@@ -90,6 +93,85 @@ export function writeProxy(record: DataView, proxy: ProxyRequest | undefined): v
   text(layout.target, layout.target_bytes, proxy.address);
   text(layout.proxy_username, layout.proxy_username_bytes, proxy.username);
   text(layout.proxy_password, layout.proxy_password_bytes, proxy.password);
+}
+
+/** What a socket proves and demands; absent: empty. */
+export interface NativeSecurity {
+  /** A Mechanism. */
+  mechanism: number;
+  server: boolean;
+  authenticate: boolean;
+  username?: Uint8Array;
+  password?: Uint8Array;
+  secretKey?: Uint8Array;
+  publicKey?: Uint8Array;
+  serverKey?: Uint8Array;
+}
+
+/** For `socket_secure`, which wipes it. */
+export function writeSecurity(record: DataView, security: NativeSecurity): void {
+  const base = ContextRecord.security.offset;
+  const layout = SecurityRecord;
+  const word = (field: Field, value: number) => record.setUint32(base + field.offset, value, true);
+  const put = (room: Field, bytes: Uint8Array = nothing) =>
+    new Uint8Array(record.buffer, record.byteOffset + base + room.offset, room.bytes).set(bytes);
+  word(layout.mechanism, security.mechanism);
+  word(layout.server, Number(security.server));
+  word(layout.authenticate, Number(security.authenticate));
+  word(layout.username_bytes, security.username?.length ?? 0);
+  word(layout.password_bytes, security.password?.length ?? 0);
+  put(layout.username, security.username);
+  put(layout.password, security.password);
+  put(layout.secret_key, security.secretKey);
+  put(layout.public_key, security.publicKey);
+  put(layout.server_key, security.serverKey);
+}
+
+const nothing = new Uint8Array(0);
+
+/** A peer that waits to be let in. */
+export interface NativeAuthentication {
+  session: number;
+  request: number;
+  /** Of a proxy: 0 front, 1 back, 2 capture. */
+  socket: number;
+  /** We have connected to it. */
+  connecting: boolean;
+  /** A Mechanism. */
+  mechanism: number;
+  endpoint: number;
+  username: Buffer;
+  password: Buffer;
+  publicKey: Buffer;
+  pid: number;
+  uid: number;
+  /** As an endpoint; empty: it has none. */
+  remote: string;
+}
+
+/** What `authentication`, or `proxy_authentication`, leaves in the record: copied, and wiped there. */
+export function takeAuthentication(record: DataView): NativeAuthentication {
+  const base = ContextRecord.authentication.offset;
+  const layout = AuthenticationRecord;
+  const all = new Uint8Array(record.buffer, record.byteOffset + base, layout.bytes);
+  const copy = Buffer.from(all);
+  all.fill(0);
+  const word = (field: Field) => copy.readUInt32LE(field.offset);
+  const part = (room: Field, bytes: number) => copy.subarray(room.offset, room.offset + bytes);
+  return {
+    session: word(layout.session),
+    request: word(layout.request),
+    socket: word(layout.socket),
+    connecting: word(layout.connecting) === 1,
+    mechanism: word(layout.mechanism),
+    endpoint: word(layout.endpoint),
+    username: part(layout.username, word(layout.username_bytes)),
+    password: part(layout.password, word(layout.password_bytes)),
+    publicKey: part(layout.public_key, layout.public_key.bytes),
+    pid: word(layout.process_id),
+    uid: word(layout.user_id),
+    remote: part(layout.text, word(layout.text_bytes)).toString(),
+  };
 }
 
 /** One side of a proxy; the numbers only grow. */
@@ -204,17 +286,27 @@ export function readQueues(record: DataView): Record<string, number> {
   return readCounters(record, QueuesRecord, ContextRecord.queues.offset);
 }
 
-/** Of the memory that is shared with a socket: messages that can be taken without a call. */
-export function messagesInRing(shared: DataView): number {
+/** Of the memory that is shared with a socket: a word of each part that can be taken without a call. */
+function inRing(shared: DataView, word: number): number[] {
   const cursor = SharedRecord.record.offset + SocketRecord.cursor.offset;
   const taken = shared.getUint32(cursor + CursorRecord.taken.offset, true);
   const filled = shared.getUint32(cursor + CursorRecord.filled.offset, true);
-  let count = 0;
+  const found: number[] = [];
   for (let position = taken; position !== filled; position = (position + 1) >>> 0) {
-    const entry = ((position & RING_MASK) * ENTRY_WORDS + ENTRIES + FLAGS) * 4;
-    if ((shared.getUint32(entry, true) & (ENTRY_MORE | ENTRY_CUT)) === 0) count += 1;
+    const entry = (position & RING_MASK) * ENTRY_WORDS + ENTRIES;
+    found.push(shared.getUint32((entry + word) * 4, true));
   }
-  return count;
+  return found;
+}
+
+/** Messages that can be taken without a call. */
+export function messagesInRing(shared: DataView): number {
+  return inRing(shared, FLAGS).filter((flags) => (flags & (ENTRY_MORE | ENTRY_CUT)) === 0).length;
+}
+
+/** The connections that they came on. */
+export function sourcesInRing(shared: DataView): Set<number> {
+  return new Set(inRing(shared, SOURCE));
 }
 
 /** Of the memory that is shared with a socket: events that its observer has not taken. */

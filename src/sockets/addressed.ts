@@ -41,7 +41,7 @@ export function peerOf(core: SocketCore, routingId: string | Uint8Array): PeerIn
   return {
     routingId: id,
     ...peer,
-    endpoint: core.endpointText(endpoint),
+    endpoint: core.endpoints.textOf(endpoint),
     socketType: typeNames.get(socketType) ?? null,
   };
 }

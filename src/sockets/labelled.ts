@@ -2,9 +2,11 @@
 // side the label is a part in front of the other.
 
 import { INTEREST_READABLE } from "../ffi/abi.generated.ts";
+import { keepSender, senderOf } from "../origins.ts";
 import type { BatchOptions, Message } from "../receive_queue.ts";
 import type { MessageLike } from "../send_queue.ts";
 import { coreOf, type Socket } from "../socket.ts";
+import type { AuthenticatedPeer } from "../verdict.ts";
 import type { WaitOptions } from "../wait.ts";
 import type { LabelledWritable } from "./labelled_writable.ts";
 import { type AbstractClass, prepareReceiving, receiverOf } from "./mixin.ts";
@@ -27,7 +29,8 @@ export function LabelledReceiving<Base extends AbstractClass<Socket>, Label>(
   decode: (label: Buffer) => Label,
 ): Base & AbstractClass<Readable<[Buffer, Label]>> {
   type Labelled = [Buffer, Label];
-  const labelled = (message: Message): Labelled => [message[1]!, decode(message[0]!)];
+  const labelled = (message: Message): Labelled =>
+    keepSender(message, [message[1]!, decode(message[0]!)]);
   const all = (batch: Message[]) => batch.map(labelled);
 
   abstract class LabelledSocket extends base implements Readable<Labelled> {
@@ -60,6 +63,10 @@ export function LabelledReceiving<Base extends AbstractClass<Socket>, Label>(
 
     receiveManySync(options?: Omit<BatchOptions, "signal">): Labelled[] {
       return all(receiverOf(this).receiveManySync(options));
+    }
+
+    peerOf(message: Labelled): AuthenticatedPeer | undefined {
+      return senderOf(message);
     }
 
     get readable(): boolean {

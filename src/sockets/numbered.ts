@@ -61,7 +61,8 @@ export abstract class Numbered extends LabelledSending(
   disconnectPeer(routingId: number): void {
     const core = this[coreOf];
     core.check();
-    const { connected, context, handle } = core;
+    const { context, endpoints, handle } = core;
+    const { connected } = endpoints;
     const { native } = context;
     const id = encode({ routingId });
     const made = connected.findIndex(

@@ -1,6 +1,7 @@
 // What a socket that receives can do, and the documentation of it; receiving.ts does it.
 
 import type { BatchOptions, Message } from "../receive_queue.ts";
+import type { AuthenticatedPeer } from "../verdict.ts";
 import type { WaitOptions } from "../wait.ts";
 
 /** What a socket that receives can do. */
@@ -76,6 +77,18 @@ export interface Readable<M = Message> extends AsyncIterable<M> {
    * ```
    */
   receiveManySync(options?: Omit<BatchOptions, "signal">): M[];
+
+  /**
+   * Who sent a message that was received here, the array itself: what `authenticate`, or a ZAP handler,
+   * has said of its connection, also after that has ended. Undefined: nobody was asked, or it was not
+   * received but made. Source: zmq_msg_gets(3), "User-Id".
+   *
+   * ```ts
+   * const message = await router.receive();
+   * console.log(router.peerOf(message)?.userId);
+   * ```
+   */
+  peerOf(message: M): AuthenticatedPeer | undefined;
 
   /** Whether a message could be received now; false when closed. Source: ZMQ_EVENTS, ZMQ_POLLIN. */
   readonly readable: boolean;

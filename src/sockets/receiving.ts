@@ -1,8 +1,10 @@
 // The calls of sockets that receive. A class without them has no such method, nor its prototype.
 
 import { INTEREST_READABLE } from "../ffi/abi.generated.ts";
+import { senderOf } from "../origins.ts";
 import type { BatchOptions, Message } from "../receive_queue.ts";
 import { coreOf, type Socket } from "../socket.ts";
+import type { AuthenticatedPeer } from "../verdict.ts";
 import type { WaitOptions } from "../wait.ts";
 import { type AbstractClass, prepareReceiving, receiverOf } from "./mixin.ts";
 import type { Readable } from "./readable.ts";
@@ -40,6 +42,10 @@ export function Receiving<Base extends AbstractClass<Socket>>(
 
     receiveManySync(options?: Omit<BatchOptions, "signal">): Message[] {
       return receiverOf(this).receiveManySync(options);
+    }
+
+    peerOf(message: Message): AuthenticatedPeer | undefined {
+      return senderOf(message);
     }
 
     get readable(): boolean {

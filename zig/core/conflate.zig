@@ -18,11 +18,14 @@ pub fn keep_newest(queue: *SendQueue, slabs: *Slabs) u32 {
     var dropped: u32 = 0;
     var before: ?*Segment = null;
     var current = queue.head;
+    // Those that are encrypted are on their way.
+    var held = queue.held;
     while (current) |begin| {
         const end = end_of_message(begin);
         current = end.next;
         const rest = begin.content == .rest or begin.continues;
-        const begun = begin.start > 0 or rest or begin.first;
+        const begun = begin.start > 0 or rest or begin.first or held > 0;
+        held -|= bytes_between(begin, current);
         if (begun or end.messages == 0 or end == last) {
             before = end;
             continue;
@@ -43,6 +46,15 @@ fn end_of_message(begin: *Segment) *Segment {
         segment = next;
     }
     return segment;
+}
+
+fn bytes_between(begin: *Segment, end: ?*Segment) u32 {
+    var bytes: u32 = 0;
+    var current: ?*Segment = begin;
+    while (current != end) : (current = current.?.next) {
+        bytes += current.?.end - current.?.start;
+    }
+    return bytes;
 }
 
 fn drop_segments(queue: *SendQueue, slabs: *Slabs, begin: *Segment, end: ?*Segment) u32 {

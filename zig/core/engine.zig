@@ -16,6 +16,7 @@ const handshakes = @import("../zmtp/handshake.zig");
 const Handshake = handshakes.Handshake;
 const metadata_bytes_max = @import("../options.zig").metadata_bytes_max;
 const Reason = @import("monitor.zig").Reason;
+const Secure = @import("secure.zig").Secure;
 const slab = @import("../stdx/slab.zig");
 const Slabs = slab.Slabs;
 
@@ -59,8 +60,8 @@ pub const Engine = struct {
         idle,
         /// Greeting and mechanism; memory of its own, gone when it is done.
         handshaking: *Handshake,
-        /// Messages and commands.
-        traffic,
+        /// Messages and commands; with CURVE they come encrypted.
+        traffic: ?*Secure,
     } = .idle,
     /// Largest frame we take, bytes.
     frame_bytes_max: u64 = constants.frame_bytes_max,
@@ -81,27 +82,44 @@ pub const Engine = struct {
         engine: *Engine,
         slabs: *Slabs,
         config: handshakes.Config,
+        secured: ?*handshakes.Secured,
         output: *handshakes.Output,
     ) error{OutOfMemory}!void {
         assert(engine.state == .idle);
+        errdefer if (secured) |it| it.destroy();
         const handshake = try slabs.create(Handshake);
         errdefer slabs.destroy(handshake);
         handshake.* = .init(config);
         handshake.config.extra_metadata = try keep_metadata(slabs, config.extra_metadata);
+        handshake.secured = secured;
         handshake.start(output);
         engine.state = .{ .handshaking = handshake };
         engine.begin_message();
     }
 
-    pub fn handshake_done(engine: *Engine, slabs: *Slabs) void {
+    pub fn handshake_done(engine: *Engine, slabs: *Slabs) error{OutOfMemory}!void {
+        var secure: ?*Secure = null;
+        if (engine.state.handshaking.secured) |secured| {
+            var cipher = secured.take_cipher();
+            if (cipher) |*it| {
+                defer it.wipe();
+                secure = try Secure.create(slabs, it);
+            }
+        }
         engine.end_handshake(slabs);
-        engine.state = .traffic;
+        engine.state = .{ .traffic = secure };
+    }
+
+    /// What encrypts and decrypts; null: nothing does.
+    pub fn security(engine: *const Engine) ?*Secure {
+        return if (engine.state == .traffic) engine.state.traffic else null;
     }
 
     fn end_handshake(engine: *Engine, slabs: *Slabs) void {
         const handshake = engine.state.handshaking;
         const metadata = handshake.config.extra_metadata;
         if (metadata.len > 0) slabs.free_bytes(metadata);
+        if (handshake.secured) |secured| secured.destroy();
         slabs.destroy(handshake);
     }
 
@@ -115,6 +133,7 @@ pub const Engine = struct {
 
     pub fn stop(engine: *Engine, slabs: *Slabs) void {
         if (engine.state == .handshaking) engine.end_handshake(slabs);
+        if (engine.security()) |secure| secure.destroy(slabs);
         engine.state = .idle;
         engine.begin_message();
     }
@@ -137,7 +156,13 @@ pub const Engine = struct {
         return @min(engine.frame_bytes_max, left);
     }
 
-    fn too_large(engine: *const Engine, body_bytes: u64) Reason {
+    /// Before it is known what a frame is: a short command is no part of a message.
+    pub fn any_frame_bytes_max(engine: *const Engine) u64 {
+        const commands = @max(engine.command_bytes_max, engine.arena_frame_bytes_max);
+        return @min(engine.frame_bytes_max, @max(engine.message_bytes_max, commands));
+    }
+
+    pub fn too_large(engine: *const Engine, body_bytes: u64) Reason {
         return if (body_bytes > engine.frame_bytes_max) .frame_too_large else .message_too_large;
     }
 
@@ -229,6 +254,15 @@ pub const Engine = struct {
             .more = false,
             .command = true,
         } };
+    }
+
+    /// What an encrypted large frame turned out to hold. `scan` has seen those that are not
+    /// encrypted.
+    pub fn check_large(engine: *const Engine, body_bytes: usize, is_command: bool) ?Reason {
+        if (is_command) {
+            return if (body_bytes > engine.command_bytes_max) .malformed_command else null;
+        }
+        return if (body_bytes > engine.body_bytes_max()) engine.too_large(body_bytes) else null;
     }
 
     /// A large frame is complete.

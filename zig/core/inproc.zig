@@ -130,7 +130,7 @@ fn begin_traffic(session: anytype) void {
     if (pipe.receive_high_water_mark == 0 and pipe.conflated == null) {
         pipe.receive_high_water_mark = read_ahead_messages;
     }
-    session.engine.state = .traffic;
+    session.engine.state = .{ .traffic = null };
     session.engine.command_bytes_max = constants.command_bytes_max;
     session.engine.trust();
     session.state = .active;

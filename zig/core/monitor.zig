@@ -36,8 +36,18 @@ pub const EventType = enum(u32) {
 
     /// What a handshake that failed so is told as.
     pub fn of_handshake(reason: Reason) EventType {
-        if (reason == .peer_error) return .handshake_failed_auth;
-        return if (reason.of_handshake()) .handshake_failed_protocol else .handshake_failed_other;
+        return switch (reason) {
+            .peer_error,
+            .authentication_retry,
+            .authentication_denied,
+            .authentication_error,
+            => .handshake_failed_auth,
+            .hello_refused, .authentication_unavailable => .handshake_failed_other,
+            else => if (reason.of_handshake())
+                .handshake_failed_protocol
+            else
+                .handshake_failed_other,
+        };
     }
 };
 
@@ -111,6 +121,14 @@ pub const Reason = enum(u32) {
     too_many_connections,
     /// More bytes in all parts of one message than `whole_message_bytes_max`.
     message_too_large,
+    /// Traffic on a CURVE connection that is not encrypted.
+    message_not_secured,
+    /// Traffic on a CURVE connection that is no MESSAGE command.
+    message_malformed,
+    /// A number that was used before: somebody plays recorded traffic, or changes its order.
+    message_replayed,
+    /// Not made with the keys of this connection, or changed on its way.
+    message_forged,
     // The handshake's own failures, in the order of `Failure`.
     not_zmtp = 64,
     version_too_old,
@@ -125,6 +143,25 @@ pub const Reason = enum(u32) {
     identity_reserved,
     command_too_large,
     peer_error,
+    malformed_hello,
+    malformed_welcome,
+    malformed_initiate,
+    key_exchange,
+    invalid_sequence,
+    cryptographic,
+    authentication_retry,
+    authentication_denied,
+    authentication_error,
+    authentication_unavailable,
+    zap_unspecified,
+    zap_malformed_reply,
+    zap_bad_request_id,
+    zap_bad_version,
+    zap_invalid_status,
+    zap_invalid_metadata,
+    /// The peer closed the connection after our first words of PLAIN or CURVE: the wrong server key
+    /// or password, most likely.
+    hello_refused,
     _,
 
     pub fn from_failure(failure: Failure) Reason {
@@ -194,6 +231,32 @@ pub const Reason = enum(u32) {
 
     pub fn of_handshake(reason: Reason) bool {
         return @intFromEnum(reason) >= @intFromEnum(Reason.not_zmtp);
+    }
+
+    /// One side's keys or credentials are not what the other one wants.
+    pub fn of_security(reason: Reason) bool {
+        return switch (reason) {
+            .hello_refused,
+            .cryptographic,
+            .key_exchange,
+            .peer_error,
+            .authentication_retry,
+            .authentication_denied,
+            .authentication_error,
+            .authentication_unavailable,
+            => true,
+            else => false,
+        };
+    }
+
+    /// As status of ZAP; 0: it is none.
+    pub fn status(reason: Reason) u32 {
+        return switch (reason) {
+            .authentication_retry => 300,
+            .authentication_denied => 400,
+            .authentication_error => 500,
+            else => 0,
+        };
     }
 
     /// libzmq's number for what the peer did wrong in its handshake.

@@ -23,8 +23,9 @@ pub fn drop_oldest(queue: *SendQueue, slabs: *Slabs) bool {
     assert(!queue.writing);
     var before: ?*Segment = null;
     var current = queue.head;
+    var held = queue.held;
     while (current) |segment| : (current = segment.next) {
-        const at = first_unsent(segment) orelse {
+        const at = first_unsent(segment, &held) orelse {
             before = segment;
             continue;
         };
@@ -40,18 +41,22 @@ pub fn drop_oldest(queue: *SendQueue, slabs: *Slabs) bool {
 }
 
 /// Where the first message begins of which nothing has gone; null: it is not in this segment.
-fn first_unsent(segment: *const Segment) ?u32 {
+/// `held`: so many bytes from its beginning are as good as gone.
+fn first_unsent(segment: *const Segment, held: *u32) ?u32 {
+    const kept = @min(held.*, segment.end - segment.start);
+    held.* -= kept;
+    const start = segment.start + kept;
     // A rest may have other frames behind it (`begun_of`), which cannot be found.
     if (segment.first or segment.content == .rest) return null;
     if (segment.content == .borrowed) {
-        return if (segment.start == 0 and !segment.continues) 0 else null;
+        return if (start == 0 and !segment.continues) 0 else null;
     }
     if (segment.content != .frames) return null;
     var position: u32 = 0;
     var begun = segment.continues;
     while (position < segment.end) {
         const header = header_at(segment, position);
-        if (!begun and position >= segment.start and !header.command()) return position;
+        if (!begun and position >= start and !header.command()) return position;
         position += size_of(header);
         begun = header.more();
     }
@@ -167,10 +172,11 @@ pub fn begun_of(queue: *const SendQueue) Begun {
     var begun: Begun = .{};
     var at: ?u32 = null;
     var current = queue.head;
+    var held = queue.held;
     while (current) |segment| : (current = segment.next) {
         if (segment.content == .control) break;
         if (at != null) continue;
-        at = first_unsent(segment);
+        at = first_unsent(segment, &held);
         begun.bytes += (at orelse segment.end) - segment.start;
         begun.messages += segment.messages;
         if (at) |position| begun.messages -= messages_in(segment, position);

@@ -23,6 +23,7 @@ const Ends = @import("monitor.zig").Ends;
 const Reason = @import("monitor.zig").Reason;
 const ReceiveQueue = @import("receive_queue.zig").ReceiveQueue;
 const Run = @import("receive_queue.zig").Run;
+const secure_session = @import("secure_session.zig");
 const SendQueue = @import("send_queue.zig").SendQueue;
 const Shared = @import("shared_frames.zig").Shared;
 const slab = @import("../stdx/slab.zig");
@@ -57,6 +58,8 @@ pub const Resources = struct {
     monitored: u32 = 0,
     /// Of the connection that ended last, for the event that tells of it.
     ended: Ends = .{},
+    /// What handshakes with security share.
+    security: secure_session.State = .{},
 
     /// Releases a run that left its queue without being handed out.
     pub fn gone(resources: *Resources, run: *Run) void {

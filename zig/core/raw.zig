@@ -31,7 +31,7 @@ pub fn receive(session: anytype) Outcome {
     };
     if (count == 0) return session.disconnect(.peer_closed);
     session.pipe.count_bytes_in(count);
-    session.readable = count == target.len or session.end_behind;
+    session.readable = count == target.len or session.ends();
     var header: [header_max]u8 = undefined;
     const size = frame.encode(&header, 0, count);
     const bytes = space[header_max - size .. header_max + count];

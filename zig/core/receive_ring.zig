@@ -28,7 +28,7 @@ const mask = entries - 1;
 pub const flag_more: u32 = 1;
 /// `place` is an offset in the arena: the part may be taken as a view.
 pub const flag_arena: u32 = 2;
-/// `place` is the id of a lent buffer that holds exactly this part.
+/// `place` is the id of a lent buffer that this part is the end of.
 pub const flag_lent: u32 = 4;
 
 /// No part: what was taken of this message is to be thrown away, its rest will not come.

@@ -131,6 +131,8 @@ pub const SendQueue = struct {
     /// Complete messages' bytes that the kernel has not taken.
     bytes: u64 = 0,
     segment_hint: u32 = constants.segment_bytes_small,
+    /// So many of the first bytes are encrypted and on their way: they stay what they are.
+    held: u32 = 0,
     borrowed: u32 = 0,
     /// The segment before the first borrowed one; null: that is the head, or none is borrowed.
     borrowed_behind: ?*Segment = null,

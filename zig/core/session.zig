@@ -25,11 +25,15 @@ const connection_options = @import("../net/connection_options.zig");
 const End = @import("../net/inproc.zig").End;
 const engine_module = @import("engine.zig");
 const Engine = engine_module.Engine;
+const frame = @import("../zmtp/frame.zig");
 const handshakes = @import("../zmtp/handshake.zig");
+const Handshake = handshakes.Handshake;
 const heartbeat = @import("heartbeat.zig");
 const inproc = @import("inproc.zig");
 const io_module = @import("../io/io.zig");
 const Link = @import("../stdx/intrusive_list.zig").Link;
+const larges = @import("large.zig");
+const Large = larges.Large;
 const monitor = @import("monitor.zig");
 const pipes = @import("pipe.zig");
 const Pipe = pipes.Pipe;
@@ -37,6 +41,8 @@ const Prng = @import("../stdx/prng.zig").Prng;
 const Reason = monitor.Reason;
 const raw = @import("raw.zig");
 const Resources = pipes.Resources;
+const secure_session = @import("secure_session.zig");
+const Security = @import("../zmtp/security.zig").Security;
 const slab = @import("../stdx/slab.zig");
 const SocketOptions = @import("../options.zig").SocketOptions;
 const SocketType = @import("../zmtp/socket_type.zig").SocketType;
@@ -65,33 +71,12 @@ pub const Outcome = struct {
     deadline: bool = false,
     /// Bytes came in one piece with the end of the handshake.
     behind: bool = false,
+    /// The owner has to decide whether the peer may come in.
+    verdict_wanted: bool = false,
+    /// There was no memory to encrypt what is queued.
+    memory_wanted: bool = false,
 
     pub const Phase = enum { none, connecting, handshaking, active };
-};
-
-/// A frame that is received straight into a buffer of its own.
-const Large = struct {
-    body_bytes: u32,
-    more: bool,
-    command: bool,
-    received: u32 = 0,
-    /// Lent by the owner; its first `received` bytes are ours.
-    buffer: []u8 = &.{},
-    /// What it was asked for, which counts in the slabs.
-    asked_bytes: u32 = 0,
-    id: u32 = 0,
-
-    /// How large the buffer has to be for the next step: never all that a peer declares.
-    fn wanted(large: *const Large) u32 {
-        const step: u64 = @max(constants.large_step_bytes, @as(u64, large.received) * 4);
-        return @intCast(@min(large.body_bytes, step));
-    }
-
-    /// The next buffer is asked for, if the budget has room for it.
-    pub fn ask(large: *Large, slabs: *slab.Slabs) error{OutOfMemory}!void {
-        try slabs.lend(large.wanted() - large.asked_bytes);
-        large.asked_bytes = large.wanted();
-    }
 };
 
 pub fn SessionType(comptime IO: type) type {
@@ -102,6 +87,8 @@ pub fn SessionType(comptime IO: type) type {
         io: *IO,
         resources: *Resources,
         options: *const SocketOptions,
+        /// Of its socket: what the next handshake proves and demands.
+        security: *const ?*Security,
         socket: u32,
         socket_type: SocketType,
         kind: enum {
@@ -150,6 +137,15 @@ pub fn SessionType(comptime IO: type) type {
         heartbeat: ?*heartbeat.Heartbeat = null,
         /// There may be something to receive.
         readable: bool = false,
+        /// The tail is more than the beginning of a frame: nothing need come before it is looked
+        /// at.
+        tail_due: bool = false,
+        /// The kernel has refused to send on it: it is over, once it has been read.
+        unwritable: bool = false,
+        /// The owner is asked whether the peer may come in; what it sends meanwhile waits.
+        asking: bool = false,
+        /// A stranger that other strangers come before.
+        put_off: bool = false,
         /// The end of the connection was told of and comes behind what can be read.
         end_behind: bool = false,
         watching_readable: bool = false,
@@ -169,7 +165,7 @@ pub fn SessionType(comptime IO: type) type {
 
         comptime {
             // The budget of a connection that has proved nothing yet is 1 KiB.
-            assert(builtin.mode == .Debug or @sizeOf(Session) <= 808);
+            assert(builtin.mode == .Debug or @sizeOf(Session) <= 824);
         }
 
         pub const State = enum {
@@ -241,14 +237,24 @@ pub fn SessionType(comptime IO: type) type {
             );
             if (!session.socket_type.has_handshake()) return raw.start(session);
             session.set_limits();
+            if (session.kind == .accepted and session.security.* != null) {
+                // It has reset the connection already, and whoever decides by addresses would
+                // decide about none. What it has sent could be read all the same.
+                const family = session.peer.address().family();
+                if (family == .unspecified) return session.disconnect(.connection_reset);
+            }
             var buffer: [handshakes.output_size_max]u8 = undefined;
+            defer secure_session.wipe(session, &buffer);
             var output: handshakes.Output = .init(&buffer);
+            const secured = secure_session.begin(session) catch {
+                return session.disconnect(.out_of_memory);
+            };
             session.engine.start(&session.resources.slabs, .{
                 .socket_type = session.socket_type,
                 .routing_id = session.options.routing_id(),
                 .extra_metadata = session.options.metadata(),
                 .command_size_max = constants.arena_frame_bytes_max,
-            }, &output) catch return session.disconnect(.out_of_memory);
+            }, secured, &output) catch return session.disconnect(.out_of_memory);
             session.watch_readable() catch return session.disconnect(.out_of_memory);
             if (session.send_control(output.written())) |reason| return session.disconnect(reason);
             // Bytes may be there already; the watch only tells of what comes later.
@@ -276,15 +282,20 @@ pub fn SessionType(comptime IO: type) type {
 
         /// Whether `receive` would do anything: readable, not paused, not waiting for a buffer.
         pub fn wants_receive(session: *const Session) bool {
-            if (!session.readable or !session.open()) return false;
-            if (session.paused()) return false;
+            if (!session.open() or session.paused()) return false;
+            if (session.tail_due) return true;
+            if (!session.readable) return false;
             if (session.large) |*large| return large.buffer.len > 0;
             return true;
         }
 
-        /// What was received before has not been taken. A handshake brings no messages.
+        /// What was received before has not been taken, or a verdict is waited for. A handshake
+        /// brings no messages. A connection that cannot be written to is read to its end all the
+        /// same, which is no more than the kernel has of it: whoever waits to send to it, and does
+        /// not read meanwhile, would never be told.
         pub fn paused(session: *const Session) bool {
-            return session.pipe.receive_full and session.state == .active;
+            const full = session.pipe.receive_full and session.state == .active;
+            return session.asking or (full and !session.unwritable);
         }
 
         pub fn on_readable(session: *Session, result: i32, more: bool) Outcome {
@@ -325,16 +336,27 @@ pub fn SessionType(comptime IO: type) type {
                 const little = session.tail_bytes + constants.large_trailer_bytes;
                 space = space[0..@min(space.len, little)];
             }
+            if (session.tail_due) {
+                session.tail_due = false;
+                copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
+                return session.process(space[0..session.tail_bytes]);
+            }
             space = session.whole_frames(space);
+            if (session.state == .handshaking) {
+                // What waits behind it for a verdict has to fit in the arena again.
+                space = space[0..@min(space.len, constants.arena_frame_bytes_max)];
+            }
             const target = space[session.tail_bytes..];
             const count = inproc.receive(session, target) catch |failure| {
                 return session.receive_failed(failure);
             };
-            if (count == 0) return session.disconnect(.peer_closed);
+            if (count == 0) {
+                return session.disconnect(secure_session.reason_of_end(session, .peer_closed));
+            }
             session.progress +%= 1;
             session.pipe.count_bytes_in(count);
             // A full buffer: there is probably more, and no event will tell.
-            session.readable = count == target.len or session.end_behind;
+            session.readable = count == target.len or session.ends();
             copy(space[0..session.tail_bytes], session.tail[0..session.tail_bytes]);
             return session.process(space[0 .. session.tail_bytes + count]);
         }
@@ -355,14 +377,16 @@ pub fn SessionType(comptime IO: type) type {
                     return .{};
                 },
                 error.SystemResources => return session.disconnect(.out_of_memory),
-                error.ConnectionReset => return session.disconnect(.connection_reset),
+                error.ConnectionReset => return session.disconnect(
+                    secure_session.reason_of_end(session, .connection_reset),
+                ),
                 error.TimedOut => return session.disconnect(.connection_timed_out),
                 error.Unexpected => return session.disconnect(.io_error),
             }
         }
 
         /// `bytes` are at the beginning of the arena's free space and include the tail.
-        fn process(session: *Session, bytes: []const u8) Outcome {
+        pub fn process(session: *Session, bytes: []u8) Outcome {
             var outcome: Outcome = .{};
             var rest = bytes;
             while (rest.len > 0) {
@@ -370,7 +394,10 @@ pub fn SessionType(comptime IO: type) type {
                 const failure = switch (session.engine.state) {
                     .idle => unreachable,
                     .handshaking => session.process_handshake(&rest, &outcome),
-                    .traffic => session.process_traffic(&rest, &outcome),
+                    .traffic => |secure| if (secure) |it|
+                        secure_session.process(session, it, &rest, &outcome)
+                    else
+                        session.process_frames(&rest, &outcome),
                 };
                 if (failure) |reason| {
                     // What came before it is still to be read.
@@ -378,6 +405,7 @@ pub fn SessionType(comptime IO: type) type {
                     return session.disconnect_after(reason, outcome);
                 }
                 if (outcome.buffer_wanted or rest.len == before) break;
+                if (session.asking) break;
                 outcome.behind = outcome.established and rest.len > 0;
                 if (outcome.behind) break;
             }
@@ -385,7 +413,7 @@ pub fn SessionType(comptime IO: type) type {
             session.keep_tail(rest) catch {
                 return session.disconnect_after(.out_of_memory, outcome);
             };
-            if (session.pipe.receive_limit_reached()) {
+            if (session.pipe.receive_limit_reached() and !session.unwritable) {
                 session.unwatch_readable();
                 // Its memory is asked for when there is room for it.
                 outcome.buffer_wanted = false;
@@ -409,6 +437,7 @@ pub fn SessionType(comptime IO: type) type {
         pub fn keep_tail(session: *Session, rest: []const u8) error{OutOfMemory}!void {
             const slabs = &session.resources.slabs;
             if (session.tail.len < rest.len or rest.len == 0) {
+                secure_session.wipe(session, session.tail);
                 if (session.tail.len > 0) slabs.free(session.tail);
                 session.tail = &.{};
                 session.tail_bytes = 0;
@@ -420,21 +449,40 @@ pub fn SessionType(comptime IO: type) type {
             session.tail_bytes = @intCast(rest.len);
         }
 
-        fn process_handshake(session: *Session, rest: *[]const u8, outcome: *Outcome) ?Reason {
+        fn process_handshake(session: *Session, rest: *[]u8, outcome: *Outcome) ?Reason {
             const handshake = session.engine.state.handshaking;
             var buffer: [handshakes.output_size_max]u8 = undefined;
+            defer secure_session.wipe(session, &buffer);
             var output: handshakes.Output = .init(&buffer);
-            const receipt = handshake.receive(rest.*, &output) catch {
+            const receipt = handshake.receive(rest.*, &output) catch |failure| {
                 // What we are is of use to a peer that does not fit: it need not come back.
                 if (session.send_control(output.written())) |reason| return reason;
-                return Reason.from_failure(handshake.failure().?);
+                return secure_session.reason_of(session, failure);
             };
+            const taken = rest.*[0..receipt.consumed];
             rest.* = rest.*[receipt.consumed..];
             if (session.send_control(output.written())) |reason| return reason;
-            if (receipt.state == .need_more) return null;
+            switch (receipt.state) {
+                .need_more => return null,
+                .verdict_wanted => {
+                    // PLAIN's password has been kept for those who ask for it.
+                    secure_session.wipe(session, taken);
+                    session.asking = true;
+                    outcome.verdict_wanted = true;
+                    // A connection that waits would signal for every packet.
+                    session.unwatch_readable();
+                    return null;
+                },
+                .done => return session.establish(handshake, outcome),
+            }
+        }
 
+        pub const answer = secure_session.answer;
+        pub const is_stranger = secure_session.is_stranger;
+
+        pub fn establish(session: *Session, handshake: *Handshake, outcome: *Outcome) ?Reason {
             session.pipe.meet(&handshake.peer) catch return .out_of_memory;
-            session.engine.handshake_done(&session.resources.slabs);
+            session.engine.handshake_done(&session.resources.slabs) catch return .out_of_memory;
             session.state = .active;
             session.backoff.reset();
             session.pipe.connected = true;
@@ -442,7 +490,8 @@ pub fn SessionType(comptime IO: type) type {
             return null;
         }
 
-        fn process_traffic(session: *Session, rest: *[]const u8, outcome: *Outcome) ?Reason {
+        /// Whole frames, in clear.
+        pub fn process_frames(session: *Session, rest: *[]u8, outcome: *Outcome) ?Reason {
             const slabs = &session.resources.slabs;
             const scan = session.engine.scan(rest.*);
             if (scan.frames_bytes > 0) {
@@ -466,19 +515,17 @@ pub fn SessionType(comptime IO: type) type {
                     return session.act(found.body, outcome);
                 },
                 .large => |found| {
-                    session.large = .{
+                    rest.* = rest.*[found.header_bytes..];
+                    return session.begin_large(.{
                         .body_bytes = found.body_bytes,
                         .more = found.more,
                         .command = found.command,
-                    };
-                    session.large.?.ask(slabs) catch return .out_of_memory;
-                    session.pipe.expected_bytes = if (found.command) 0 else found.body_bytes;
-                    rest.* = rest.*[found.header_bytes..];
-                    outcome.buffer_wanted = true;
-                    return null;
+                    }, outcome);
                 },
             }
         }
+
+        pub const begin_large = larges.begin;
 
         pub fn act(session: *Session, body: []const u8, outcome: *Outcome) ?Reason {
             var buffer: [command.pong_frame_size_max]u8 = undefined;
@@ -504,116 +551,12 @@ pub fn SessionType(comptime IO: type) type {
             return null;
         }
 
-        // -- a large frame --------------------------------------------------------------------
+        // -- a large frame (large.zig) ----------------------------------------------------------
 
-        /// How large a buffer the owner has to lend now.
-        pub fn buffer_wanted(session: *const Session) ?u32 {
-            const large = &(session.large orelse return null);
-            if (large.buffer.len > 0) return null;
-            return large.wanted();
-        }
-
-        /// The buffer whose contents move into the next, larger one; 0: none.
-        pub fn buffer_held(session: *const Session) u32 {
-            const large = &(session.large orelse return 0);
-            return large.id;
-        }
-
-        /// The owner lends a buffer that stays in place until the message is taken or given up.
-        /// It holds what the buffer before it held.
-        pub fn lend(session: *Session, buffer: []u8, id: u32) bool {
-            const large = &(session.large orelse return false);
-            // It has one: this is the answer to what another connection had asked for.
-            if (large.buffer.len > 0 or buffer.len < large.wanted()) return false;
-            large.buffer = buffer[0..large.wanted()];
-            large.id = id;
-            if (large.received == 0) {
-                const tail = session.tail[0..session.tail_bytes];
-                copy(large.buffer[0..tail.len], tail);
-                large.received = session.tail_bytes;
-                session.keep_tail("") catch unreachable; // Frees only.
-            }
-            session.readable = true;
-            return true;
-        }
-
-        fn receive_large(session: *Session) Outcome {
-            const large = &session.large.?;
-            const arena = &session.resources.arena;
-            const target = large.buffer[large.received..];
-            assert(target.len > 0);
-            var vectors: [2]std.posix.iovec = .{
-                .{ .base = target.ptr, .len = target.len },
-                undefined,
-            };
-            var count_vectors: usize = 1;
-            var trailer: []u8 = &.{};
-            if (large.buffer.len == large.body_bytes) {
-                if (arena.reserve(constants.large_trailer_bytes)) |space| {
-                    trailer = space[0..constants.large_trailer_bytes];
-                    vectors[1] = .{ .base = trailer.ptr, .len = trailer.len };
-                    count_vectors = 2;
-                }
-            }
-            const received = inproc.receive_vector(session, vectors[0..count_vectors]);
-            const count = received catch |failure| return session.receive_failed(failure);
-            if (count == 0) return session.disconnect(.peer_closed);
-            session.progress +%= 1;
-            session.pipe.count_bytes_in(count);
-            session.readable = count == target.len + trailer.len or session.end_behind;
-            large.received += @intCast(@min(count, target.len));
-            if (large.received < large.body_bytes) {
-                if (large.received < large.buffer.len) return .{};
-                large.ask(&session.resources.slabs) catch {
-                    return session.disconnect(.out_of_memory);
-                };
-                large.buffer = &.{};
-                return .{ .buffer_wanted = true };
-            }
-            return session.large_done(trailer[0 .. count - target.len]);
-        }
-
-        fn large_done(session: *Session, behind: []const u8) Outcome {
-            const large = session.large.?;
-            if (large.command) return session.large_command(behind);
-            session.large = null;
-            session.pipe.expected_bytes = 0;
-            session.large_expected = true;
-            const resources = session.resources;
-            session.pipe.receive.push_lent(
-                &resources.slabs,
-                large.buffer,
-                large.more,
-                large.id,
-            ) catch {
-                resources.slabs.unlend(large.asked_bytes);
-                resources.abandoned.add(&resources.slabs, large.id);
-                return session.disconnect(.out_of_memory);
-            };
-            session.pipe.count_messages_in(@intFromBool(!large.more), 1);
-            session.engine.large_done(large.body_bytes, large.more) catch {
-                return session.disconnect(.message_too_many_parts);
-            };
-            var outcome = session.process(behind);
-            if (!large.more) outcome.received = true;
-            return outcome;
-        }
-
-        /// Its buffer goes back to its owner: what it says is kept elsewhere.
-        fn large_command(session: *Session, behind: []const u8) Outcome {
-            const large = session.large.?;
-            session.large = null;
-            var outcome: Outcome = .{};
-            const failure = session.act(large.buffer, &outcome);
-            const resources = session.resources;
-            resources.slabs.unlend(large.asked_bytes);
-            resources.abandoned.add(&resources.slabs, large.id);
-            if (failure) |reason| return session.disconnect_after(reason, outcome);
-            var after = session.process(behind);
-            after.received = after.received or outcome.received;
-            after.deadline = after.deadline or outcome.deadline;
-            return after;
-        }
+        pub const buffer_wanted = larges.buffer_wanted;
+        pub const buffer_held = larges.buffer_held;
+        pub const lend = larges.lend;
+        const receive_large = larges.receive;
 
         // -- sending --------------------------------------------------------------------------
 
@@ -663,6 +606,7 @@ pub fn SessionType(comptime IO: type) type {
         }
 
         fn free_control(session: *Session) void {
+            secure_session.wipe(session, session.control);
             if (session.control.len > 0) session.resources.slabs.free(session.control);
             session.control = &.{};
             session.control_bytes = 0;
@@ -688,6 +632,7 @@ pub fn SessionType(comptime IO: type) type {
             if (session.link != null) return inproc.flush(session);
             const queue = &session.pipe.send;
             if (session.state != .active or session.watching_writable) return .{};
+            if (session.engine.security()) |secure| return secure_session.flush(session, secure);
             var vectors: [transfer_vectors]std.posix.iovec_const = undefined;
             while (!queue.empty()) {
                 const used = queue.gather(&vectors);
@@ -699,9 +644,7 @@ pub fn SessionType(comptime IO: type) type {
                         session.watch_writable() catch return session.disconnect(.out_of_memory);
                         break;
                     }
-                    // The peer's last bytes are read first; reading finds the error or the end.
-                    session.readable = true;
-                    session.large_expected = false;
+                    session.cannot_send();
                     break;
                 };
                 const before = queue.messages;
@@ -714,6 +657,21 @@ pub fn SessionType(comptime IO: type) type {
             }
             if (queue.empty()) if (session.heartbeat) |it| it.sent();
             return .{ .writable = session.pipe.drained(), .drained = queue.empty() };
+        }
+
+        /// It is read until its end, of which no event may tell any more.
+        pub fn ends(session: *const Session) bool {
+            return session.end_behind or session.unwritable;
+        }
+
+        /// The peer's last bytes are read first; reading finds the error or the end.
+        pub fn cannot_send(session: *Session) void {
+            session.readable = true;
+            session.unwritable = true;
+            session.large_expected = false;
+            // A peer that has stopped reading only could go on without end.
+            const unix = session.peer_address().family() == .unix;
+            if (unix) session.io.end_receiving(session.fd);
         }
 
         const transfer_vectors = 64;
@@ -739,7 +697,7 @@ pub fn SessionType(comptime IO: type) type {
             session.watch_epoch +%= 1;
         }
 
-        fn watch_writable(session: *Session) io_module.SubmitError!void {
+        pub fn watch_writable(session: *Session) io_module.SubmitError!void {
             if (session.watching_writable) return;
             try session.io.watch_writable(session.fd, session.token(.writable));
             session.watching_writable = true;
@@ -747,7 +705,7 @@ pub fn SessionType(comptime IO: type) type {
 
         // -- going down -----------------------------------------------------------------------
 
-        fn disconnect_after(session: *Session, reason: Reason, before: Outcome) Outcome {
+        pub fn disconnect_after(session: *Session, reason: Reason, before: Outcome) Outcome {
             var outcome = session.disconnect(reason);
             outcome.received = before.received;
             outcome.established = before.established;
@@ -776,6 +734,9 @@ pub fn SessionType(comptime IO: type) type {
             session.pipe.expected_bytes = 0;
             session.large_expected = false;
             session.readable = false;
+            session.tail_due = false;
+            session.unwritable = false;
+            session.asking = false;
             session.end_behind = false;
             if (session.heartbeat) |it| slabs.destroy(it);
             session.heartbeat = null;
@@ -783,6 +744,7 @@ pub fn SessionType(comptime IO: type) type {
             session.pipe.connected = false;
             session.pipe.receive.rollback(session.resources);
             const queue = &session.pipe.send;
+            queue.held = 0;
             // Who was too slow for what is queued does not get it with its next connection either.
             const all = reason == .slow_peer and !queue.writing;
             session.pipe.lost += if (all) queue.clear(slabs) else queue.rewind(slabs);
@@ -834,14 +796,15 @@ pub fn SessionType(comptime IO: type) type {
             }
         }
 
-        /// Milliseconds until the next attempt; null: none.
-        pub fn next_attempt_ms(session: *Session, prng: *Prng) ?u32 {
+        /// Milliseconds until the next attempt; null: none. Who is refused for what he is comes
+        /// back more and more seldom, whatever the options say of networks.
+        pub fn next_attempt_ms(session: *Session, reason: Reason, prng: *Prng) ?u32 {
             assert(session.kind == .connecting and session.fd < 0);
-            return session.backoff.next_ms(
-                session.options.reconnect_interval_ms,
-                session.options.reconnect_interval_max_ms,
-                prng,
-            );
+            const interval = session.options.reconnect_interval_ms;
+            const max = session.options.reconnect_interval_max_ms;
+            const seldom = interval *| constants.refused_interval_growth;
+            const longest = if (reason.of_security()) @max(max, seldom) else max;
+            return session.backoff.next_ms(interval, longest, prng);
         }
     };
 }

@@ -30,7 +30,7 @@ pub fn run(prng: *Prng) !void {
     var expected = try naive.read(bytes.items, limits);
     defer expected.deinit();
     const engine: Engine = .{
-        .state = .traffic,
+        .state = .{ .traffic = null },
         .frame_bytes_max = frame_bytes_max,
         .message_bytes_max = message_bytes_max,
         .command_bytes_max = if (publishes) constants.command_bytes_max else 0,

@@ -82,6 +82,7 @@ fn plain(ours: SocketType, bytes: []const u8) Verdict {
     const long = bytes[0] & 2 != 0;
     const header: u128 = if (long) 9 else 2;
     if (bytes.len < header) return .more;
+    if (bytes[0] > 7) return .failed;
     var size: u128 = bytes[1];
     if (long) {
         size = 0;

@@ -260,6 +260,12 @@ pub const Backend = struct {
         transfer.shutdown(fd, .write);
     }
 
+    /// What has come can be read, and then its end; nothing more comes.
+    pub fn end_receiving(self: *Backend, fd: Descriptor) void {
+        self.counters.system_calls += 1;
+        transfer.shutdown(fd, .read);
+    }
+
     pub fn open(_: *Backend, family: address_module.Family) transfer.OpenError!Descriptor {
         return transfer.open(family);
     }

@@ -211,8 +211,9 @@ pub fn close(fd: Descriptor) void {
 }
 
 /// An already closed peer (ENOTCONN) is as good as a shutdown.
-pub fn shutdown(fd: Descriptor, how: enum { write, both }) void {
+pub fn shutdown(fd: Descriptor, how: enum { read, write, both }) void {
     _ = linux.shutdown(fd, switch (how) {
+        .read => linux.SHUT.RD,
         .write => linux.SHUT.WR,
         .both => linux.SHUT.RDWR,
     });

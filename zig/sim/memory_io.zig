@@ -937,6 +937,15 @@ pub const MemoryIO = struct {
         self.network.fire(endpoint, .readable);
     }
 
+    pub fn end_receiving(self: *MemoryIO, fd: Descriptor) void {
+        const endpoint = self.get(fd);
+        endpoint.deaf = true;
+        if (endpoint.end_coming != .none) return;
+        endpoint.end_coming = .closed;
+        endpoint.end_arrived = .closed;
+        self.network.fire(endpoint, .readable);
+    }
+
     pub fn end_sending(self: *MemoryIO, fd: Descriptor) void {
         self.network.send_end(self.get(fd), .closed);
     }

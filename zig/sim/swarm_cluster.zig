@@ -14,7 +14,9 @@ const processes = @import("swarm_process.zig");
 const Process = processes.Process;
 const relocation = @import("../relocation.zig");
 const SocketOptions = @import("../options.zig").SocketOptions;
+const Security = @import("../zmtp/security.zig").Security;
 const sockets = @import("../socket/socket.zig");
+const sodium = @import("../crypto/sodium.zig");
 const time = @import("../stdx/time.zig");
 
 pub const parties_max = 6;
@@ -116,6 +118,8 @@ pub const Cluster = struct {
     /// Nothing was done to its sockets: what is sent arrives or is counted.
     exact: bool = true,
     movable: bool = false,
+    /// The same for all its sockets, drawn when the first one opens.
+    protection: ?Protection = null,
     /// Whatever is sent is read sooner or later.
     all_is_read: bool = true,
     opened: *const fn (*Cluster, *Party) anyerror!void,
@@ -198,6 +202,11 @@ pub const Cluster = struct {
         party.waiting = false;
         party.blocked = false;
         party.slot().socket.options.* = party.options;
+        cluster.protect(party) catch {
+            context.close(handle, 0);
+            party.handle = 0;
+            return false;
+        };
         context.monitor_start(party.slot()) catch {
             context.close(handle, 0);
             party.handle = 0;
@@ -208,11 +217,54 @@ pub const Cluster = struct {
         return true;
     }
 
+    const Protection = enum { none, asked, plain, curve, curve_asked };
+
+    /// Who binds is the server.
+    fn protect(cluster: *Cluster, party: *Party) !void {
+        const life = cluster.life;
+        const protection = cluster.protection orelse life.prng.weighted(Protection, .{
+            .none = 6,
+            .asked = 1,
+            .plain = 1,
+            .curve = 2,
+            .curve_asked = 2,
+        });
+        cluster.protection = protection;
+        const server = for (party.links[0..party.links_count]) |it| {
+            if (it.binds) break true;
+        } else false;
+        const asks = protection == .asked or protection == .curve_asked;
+        const role: Security.Role = .{ .server = server, .authenticate = server and asks };
+        const secret: [32]u8 = @splat(if (server) 7 else 11);
+        const public = sodium.public_key(&secret);
+        const security: ?*Security = switch (protection) {
+            .none => null,
+            .asked => if (server) try .init_null(role) else null,
+            .plain => try .init_plain(role, .{ .user = "it", .password = "is it" }),
+            .curve, .curve_asked => try .init_curve(
+                role,
+                &secret,
+                &public,
+                &sodium.public_key(&@splat(7)),
+            ),
+        };
+        party.slot().socket.secure(security);
+        switch (protection) {
+            .none => {},
+            .asked => life.did(.asked),
+            .plain => life.did(.plain),
+            .curve => life.did(.curve),
+            .curve_asked => life.did(.curve_asked),
+        }
+    }
+
     /// False: not now.
     fn make(cluster: *Cluster, party: *Party, it: *Link) !bool {
         const place = &cluster.places[it.place];
         const context = &party.process.context;
         defer party.process.task_ends();
+        // An attempt that fails at once leaves a timer, which JavaScript looks at, too.
+        party.process.due = true;
         if (it.binds) {
             const bound = if (place.name.len > 0)
                 context.bind_inproc(party.handle, place.name)
@@ -402,8 +454,12 @@ pub const Cluster = struct {
     fn check_peer(cluster: *Cluster, party: *Party, it: *const PeerStats) !void {
         const send_mark = cluster.greatest_mark(party, .send);
         const conflated = party.options.conflate != 0;
-        // The newest one, and one that has begun to leave.
-        const send_limit = if (conflated) 2 else send_mark orelse return;
+        // The newest one, and one that has begun to leave; encrypted, both have.
+        const newest: u32 = switch (cluster.protection orelse .none) {
+            .curve, .curve_asked => 3,
+            else => 2,
+        };
+        const send_limit = if (conflated) newest else send_mark orelse return;
         if (it.send_messages > send_limit) return cluster.life.fail(
             "s{d} queues {d} messages, its marks allow {d}",
             .{ party.id(), it.send_messages, send_limit },

@@ -40,6 +40,12 @@ pub const Deed = enum {
     relocate,
     marks,
     subscription,
+    asked,
+    plain,
+    curve,
+    curve_asked,
+    let_in,
+    sent_away,
 };
 
 pub const Kind = enum { exchange, publish, request, route };
@@ -288,6 +294,7 @@ pub const Life = struct {
             },
             3 => if (process.running) {
                 process.slow = !process.slow;
+                process.strict = prng.boolean();
                 if (!process.slow) _ = try process.lend_all();
             },
             4 => if (life.memory_fails and process.running) {
@@ -330,6 +337,10 @@ pub const Life = struct {
         life.deeds.getPtr(.view_kept).* += process.viewed;
         process.delayed = 0;
         process.viewed = 0;
+        life.deeds.getPtr(.let_in).* += process.let_in;
+        life.deeds.getPtr(.sent_away).* += process.sent_away;
+        process.let_in = 0;
+        process.sent_away = 0;
         process.stop() catch |failure| {
             return life.fail("process {d}: {t}", .{ process.number, failure });
         };
@@ -385,6 +396,7 @@ pub const Life = struct {
         for (life.processes()) |*process| {
             if (!process.running) try process.start();
             process.slow = false;
+            process.strict = false;
             process.memory.fail_after = null;
             process.context.resources.slabs.fail_after = null;
             process.drop_views() catch |failure| return life.fail("{t}", .{failure});

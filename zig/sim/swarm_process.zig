@@ -52,8 +52,14 @@ pub const Process = struct {
     buffers: std.ArrayList(?[]u8) = .empty,
     /// Sessions that asked for a buffer and have not got it yet.
     asked: std.ArrayList(contexts.Event) = .empty,
+    /// Peers that wait to be let in.
+    waiting: std.ArrayList(contexts.Event) = .empty,
+    let_in: u64 = 0,
+    sent_away: u64 = 0,
     /// Buffers take their time.
     slow: bool = false,
+    /// Not everybody is let in at once.
+    strict: bool = false,
     delayed: u64 = 0,
     /// Views are kept, so that chunks are not used again.
     keeps_views: bool = false,
@@ -69,12 +75,19 @@ pub const Process = struct {
         process.io.node = process.number;
         const seed = process.prng.next();
         process.context.init(process.memory.allocator(), &process.io, 1 << 30, seed);
+        process.context.resources.security.random = .{ .context = process.prng, .fill = fill };
         process.arena = try process.allocator.alloc(u8, process.arena_bytes);
         try process.context.lend_arena(process.arena);
         process.running = true;
         process.due = true;
         process.starts += 1;
         process.note(.started, journal_kinds.Entry.nobody, process.starts, 0);
+    }
+
+    /// Keys and nonces.
+    fn fill(prng: ?*anyopaque, bytes: []u8) void {
+        const source: *Prng = @ptrCast(@alignCast(prng.?));
+        for (bytes) |*byte| byte.* = @truncate(source.next());
     }
 
     /// The process ends without a word; the kernel closes what it had open.
@@ -94,6 +107,7 @@ pub const Process = struct {
         for (process.buffers.items) |*buffer| if (buffer.*) |it| process.allocator.free(it);
         process.buffers.clearAndFree(process.allocator);
         process.asked.clearAndFree(process.allocator);
+        process.waiting.clearAndFree(process.allocator);
         if (process.memory.live_blocks != 0) return error.MemoryOfContextNotGivenBack;
     }
 
@@ -160,6 +174,7 @@ pub const Process = struct {
                 if (process.slow) process.delayed += 1;
             },
             .abandoned => process.give_back(event.a),
+            .authenticate => try process.waiting.append(process.allocator, event),
             else => process.note(
                 .event,
                 journal_kinds.Entry.nobody,
@@ -171,10 +186,25 @@ pub const Process = struct {
     }
 
     pub fn lend_all(process: *Process) !bool {
-        const any = process.asked.items.len > 0;
+        const any = process.asked.items.len + process.waiting.items.len > 0;
+        for (process.waiting.items) |event| process.decide(event);
+        process.waiting.clearRetainingCapacity();
         for (process.asked.items) |event| try process.lend(event);
         process.asked.clearRetainingCapacity();
         return any;
+    }
+
+    /// Now and then a peer has to come again. Those that wait long may have gone.
+    fn decide(process: *Process, event: contexts.Event) void {
+        const refused = process.strict and process.prng.chance(1, 4);
+        const known = process.context.authenticated(
+            event.handle,
+            event.b,
+            if (refused) .retry else .allowed,
+        );
+        process.due = true;
+        if (!known) return;
+        if (refused) process.sent_away += 1 else process.let_in += 1;
     }
 
     fn lend(process: *Process, event: contexts.Event) !void {
@@ -312,7 +342,8 @@ pub const Process = struct {
             process.context.resources.arena.viewed = true;
             process.viewed += 1;
         } else if (entry.flags & receive_ring.flag_lent != 0) {
-            const seen = process.buffers.items[entry.place - 1].?[0..entry.length];
+            const buffer = process.buffers.items[entry.place - 1].?;
+            const seen = buffer[buffer.len - entry.length ..];
             if (!std.mem.eql(u8, seen, copy)) return error.BufferDiffersFromCopy;
         }
     }

@@ -14,6 +14,8 @@ const Address = @import("../io/address.zig").Address;
 const constants = @import("../constants.zig");
 const contexts = @import("../context.zig");
 const frame = @import("../zmtp/frame.zig");
+const greetings = @import("../zmtp/greeting.zig");
+const Mechanism = @import("../zmtp/mechanism.zig").Mechanism;
 const memory_io = @import("memory_io.zig");
 const MemoryIO = memory_io.MemoryIO;
 const monitor = @import("../core/monitor.zig");
@@ -21,6 +23,7 @@ const Network = memory_io.Network;
 const receive_ring = @import("../core/receive_ring.zig");
 const sockets = @import("../socket/socket.zig");
 const time = @import("../stdx/time.zig");
+const Verdict = @import("../core/secure_session.zig").Verdict;
 
 pub const Context = contexts.ContextType(MemoryIO);
 pub const ConnectOptions = contexts.ConnectOptions;
@@ -58,6 +61,10 @@ pub const Owner = struct {
     resolve: std.ArrayList(u32) = .empty,
     /// Sockets that have ended after they were closed.
     closed: std.ArrayList(contexts.Event) = .empty,
+    /// What each peer that waits to be let in is told; null: nothing yet.
+    verdict: ?Verdict = .allowed,
+    /// Peers that waited.
+    asked: std.ArrayList(contexts.Event) = .empty,
     turns: u64 = 0,
 
     pub fn init(owner: *Owner, world: *World) void {
@@ -69,6 +76,7 @@ pub const Owner = struct {
         };
         owner.io.init(&world.network);
         owner.context.init(allocator, &owner.io, 1 << 30, world.network.prng.next());
+        owner.context.resources.security.random = .{ .context = world, .fill = World.fill };
         owner.context.lend_arena(owner.arena) catch unreachable; // Nothing to spill yet.
     }
 
@@ -86,6 +94,7 @@ pub const Owner = struct {
         owner.ready.deinit(allocator);
         owner.resolve.deinit(allocator);
         owner.closed.deinit(allocator);
+        owner.asked.deinit(allocator);
     }
 
     /// One turn and its events. True: another one is due.
@@ -93,9 +102,10 @@ pub const Owner = struct {
         owner.turns += 1;
         const status = owner.context.tick();
         const lent = owner.buffers.items.len;
+        const asked = owner.asked.items.len;
         try owner.take_events();
         // What was asked for is there: receiving goes on.
-        if (owner.buffers.items.len > lent) return true;
+        if (owner.buffers.items.len > lent or owner.asked.items.len > asked) return true;
         if (status.starved and owner.context.resources.arena.viewed) {
             try owner.fresh_chunk();
             return true;
@@ -128,6 +138,11 @@ pub const Owner = struct {
             .closed => {
                 try owner.closed.append(allocator, event);
                 assert(owner.context.forget(event.handle));
+            },
+            .authenticate => {
+                try owner.asked.append(allocator, event);
+                const verdict = owner.verdict orelse continue;
+                try testing.expect(owner.context.authenticated(event.handle, event.b, verdict));
             },
             else => {},
         };
@@ -238,7 +253,8 @@ pub const Owner = struct {
             try testing.expectEqualSlices(u8, copy, owner.arena[entry.place..][0..entry.length]);
         } else if (entry.flags & receive_ring.flag_lent != 0) {
             const buffer = owner.buffers.items[entry.place - 1].?;
-            try testing.expectEqualSlices(u8, copy, buffer[0..entry.length]);
+            const seen = buffer[buffer.len - entry.length ..];
+            try testing.expectEqualSlices(u8, copy, seen);
         }
     }
 
@@ -286,6 +302,12 @@ pub const World = struct {
         }
         world.owners.deinit(allocator);
         world.network.deinit();
+    }
+
+    /// Keys and nonces: as everything else of the seed.
+    fn fill(context: ?*anyopaque, bytes: []u8) void {
+        const world: *World = @ptrCast(@alignCast(context.?));
+        world.network.prng.fill(bytes);
     }
 
     pub fn add(world: *World) !*Owner {
@@ -397,11 +419,17 @@ pub const Mock = struct {
         try mock.expect_handshake();
     }
 
-    /// Takes the context's greeting and READY off the front of what was received.
+    /// Takes the context's greeting off the front of what was received.
+    pub fn expect_greeting(mock: *Mock, mechanism: Mechanism) !void {
+        const expected = greetings.encode(mechanism);
+        try testing.expect(mock.received.items.len >= expected.len);
+        try testing.expectEqualSlices(u8, &expected, mock.received.items[0..expected.len]);
+        mock.drop(expected.len);
+    }
+
+    /// And its READY.
     pub fn expect_handshake(mock: *Mock) !void {
-        try testing.expect(mock.received.items.len > greeting.len);
-        try testing.expectEqualSlices(u8, &greeting, mock.received.items[0..greeting.len]);
-        mock.drop(greeting.len);
+        try mock.expect_greeting(.null);
         const body = (try mock.next_frame(frame.flag_command)).?;
         defer allocator.free(body);
         try testing.expectEqualStrings("\x05READY", body[0..6]);

@@ -29,6 +29,7 @@ const Resources = pipes.Resources;
 const Router = @import("router.zig").Router;
 const Server = @import("server.zig").Server;
 const single_frame = @import("single_frame.zig");
+const Security = @import("../core/secure_session.zig").Security;
 const slab = @import("../stdx/slab.zig");
 const statistics = @import("../core/statistics.zig");
 const SocketOptions = options_module.SocketOptions;
@@ -240,6 +241,8 @@ pub const Socket = struct {
     /// Options that are byte strings.
     bytes: [bytes_options]slab.Block = @splat(&.{}),
     bytes_len: [bytes_options]u32 = @splat(0),
+    /// For handshakes that begin from now on; null: NULL, and everybody may come.
+    security: ?*Security = null,
     /// What the owner waits for, and what of that has come but was not reported.
     wanted: Interest = .{},
     ready: Interest = .{},
@@ -286,6 +289,13 @@ pub const Socket = struct {
         socket.ring.close_scratch(slabs);
         for (&socket.bytes) |block| if (block.len > 0) slabs.free(block);
         if (socket.ready_link.linked()) socket.ready_list.remove(socket);
+        socket.secure(null);
+    }
+
+    /// Takes one reference.
+    pub fn secure(socket: *Socket, security: ?*Security) void {
+        if (socket.security) |before| before.release();
+        socket.security = security;
     }
 
     inline fn has(pattern: anytype, comptime name: []const u8) bool {

@@ -33,6 +33,36 @@ fn copy_large(target: []u8, source: []const u8) void {
     _ = call(target.ptr, source.ptr, source.len);
 }
 
+/// Moves bytes to where they overlap with themselves, towards lower addresses. Each piece is read
+/// before it is written, so what a write covers has been read.
+pub fn move_down(target: []u8, source: []const u8) void {
+    assert(target.len == source.len);
+    assert(@intFromPtr(target.ptr) <= @intFromPtr(source.ptr));
+    const Piece = @Vector(32, u8);
+    var at: usize = 0;
+    while (at + 32 <= source.len) : (at += 32) {
+        const piece: Piece = source[at..][0..32].*;
+        target[at..][0..32].* = piece;
+    }
+    while (at < source.len) : (at += 1) target[at] = source[at];
+}
+
+test "bytes that overlap with where they go change on their way" {
+    var buffer: [1100]u8 = undefined;
+    for ([_]usize{ 0, 1, 31, 32, 33, 64, 95, 1000 }) |size| {
+        for ([_]usize{ 0, 1, 7, 31, 32, 33, 90 }) |distance| {
+            for (&buffer, 0..) |*byte, i| byte.* = @truncate(i *% 31);
+            move_down(buffer[0..size], buffer[distance..][0..size]);
+            for (buffer[0..size], distance..) |byte, i| {
+                try std.testing.expectEqual(@as(u8, @truncate(i *% 31)), byte);
+            }
+            for (buffer[size..], size..) |byte, i| {
+                try std.testing.expectEqual(@as(u8, @truncate(i *% 31)), byte);
+            }
+        }
+    }
+}
+
 test "a payload arrives unchanged, whatever its size: silent corruption" {
     var source: [4096]u8 = undefined;
     for (&source, 0..) |*byte, i| byte.* = @truncate(i *% 7);

@@ -9,6 +9,10 @@
 //!     <============= traffic =============>      not before READY was received (libzmq would
 //!                                                report an unexpected command and hang up)
 //!
+//! PLAIN and CURVE (handshake_secured.zig): HELLO, WELCOME and INITIATE come before READY. Where
+//! the socket's owner decides who may come, the peer sees nothing of ours that would tell it is in
+//! before the verdict (`Receipt.verdict_wanted`, `answer`).
+//!
 //! Bytes in, bytes out: the caller reads, writes and keeps the deadline. Bytes of the peer end in a
 //! `Failure`, never in an assertion.
 
@@ -20,8 +24,10 @@ const greetings = @import("greeting.zig");
 const mechanisms = @import("mechanism.zig");
 const metadata = @import("metadata.zig");
 const null_mechanism = @import("null.zig");
+const secured_steps = @import("handshake_secured.zig");
 
 pub const Mechanism = mechanisms.Mechanism;
+pub const Secured = secured_steps.Secured;
 pub const ProtocolCode = mechanisms.ProtocolCode;
 pub const SocketType = @import("socket_type.zig").SocketType;
 const compatible = @import("socket_type.zig").compatible;
@@ -32,7 +38,10 @@ pub const command_size_max_default: u32 = 64 * 1024;
 /// Bytes: a limit below this would refuse an honest READY with a long identity.
 pub const command_size_max_min: u32 = 512;
 /// Bytes: all that a handshake writes, so that a caller may pass the same buffer throughout.
-pub const output_size_max = greetings.size + null_mechanism.ready_frame_size_max;
+pub const output_size_max = greetings.size + @max(
+    null_mechanism.ready_frame_size_max,
+    secured_steps.output_size_max,
+);
 
 pub const identity_size_max = null_mechanism.identity_size_max;
 pub const extra_metadata_size_max = null_mechanism.extra_metadata_size_max;
@@ -43,13 +52,13 @@ comptime {
     // We accept what we may send.
     assert(null_mechanism.ready_frame_size_max <= command_size_max_default);
     assert(output_size_max < 4096);
+    assert(secured_steps.command_size_max <= command_size_max_default);
 }
 
 pub const Config = struct {
     socket_type: SocketType,
     /// At most 255 bytes; sent by REQ, DEALER and ROUTER. Must stay valid until the handshake ends.
     routing_id: []const u8 = "",
-    mechanism: Mechanism = .null,
     /// Encoded X- properties, see `metadata.Encoder`. Must stay valid until the handshake ends.
     extra_metadata: []const u8 = "",
     /// Bytes: the largest handshake frame to accept, header included. The caller's receive buffer
@@ -77,7 +86,7 @@ pub const Output = struct {
         output.size = 0;
     }
 
-    fn unused(output: *const Output) []u8 {
+    pub fn unused(output: *const Output) []u8 {
         assert(output.size <= output.buffer.len);
         return output.buffer[output.size..];
     }
@@ -111,6 +120,31 @@ pub const Failure = enum(u8) {
     command_too_large,
     /// The peer refused us with ERROR; see `Handshake.peer_error`.
     peer_error,
+    /// PLAIN or CURVE: a command without the length or the fields that it has.
+    malformed_hello,
+    malformed_welcome,
+    malformed_initiate,
+    /// CURVE: a vouch that was made for other keys.
+    key_exchange,
+    /// CURVE: a nonce that cannot be.
+    invalid_sequence,
+    /// CURVE: not made with the keys that we know, or changed on its way.
+    cryptographic,
+    /// ZAP 300: not now.
+    authentication_retry,
+    /// ZAP 400: not this one.
+    authentication_denied,
+    /// ZAP 500: who decides could not.
+    authentication_error,
+    /// There is nobody to decide: the peer stays out.
+    authentication_unavailable,
+    // The answer of a ZAP handler that is none.
+    zap_unspecified,
+    zap_malformed_reply,
+    zap_bad_request_id,
+    zap_bad_version,
+    zap_invalid_status,
+    zap_invalid_metadata,
 
     /// What a HANDSHAKE_FAILED_PROTOCOL event reports; null when we were refused, which is a matter
     /// of authentication and not of protocol.
@@ -127,7 +161,24 @@ pub const Failure = enum(u8) {
             .identity_too_long,
             .identity_reserved,
             => .invalid_metadata,
-            .peer_error => null,
+            .malformed_hello => .malformed_hello,
+            .malformed_welcome => .malformed_welcome,
+            .malformed_initiate => .malformed_initiate,
+            .key_exchange => .key_exchange,
+            .invalid_sequence => .invalid_sequence,
+            .cryptographic => .cryptographic,
+            .zap_unspecified => .zap_unspecified,
+            .zap_malformed_reply => .zap_malformed_reply,
+            .zap_bad_request_id => .zap_bad_request_id,
+            .zap_bad_version => .zap_bad_version,
+            .zap_invalid_status => .zap_invalid_status,
+            .zap_invalid_metadata => .zap_invalid_metadata,
+            .peer_error,
+            .authentication_retry,
+            .authentication_denied,
+            .authentication_error,
+            .authentication_unavailable,
+            => null,
         };
     }
 };
@@ -135,13 +186,47 @@ pub const Failure = enum(u8) {
 pub const Error = error{
     /// `Handshake.failure` tells why. The connection has to be closed.
     HandshakeFailed,
+    /// Nothing was decided; the connection has to be closed all the same.
+    OutOfMemory,
+};
+
+/// What the socket's owner has decided about a peer: a status of ZAP, why there is none, or
+/// nothing.
+pub const Verdict = enum(u32) {
+    unavailable = 0,
+    allowed = 200,
+    retry = 300,
+    denied = 400,
+    failed = 500,
+    zap_unspecified = @intFromEnum(ProtocolCode.zap_unspecified),
+    zap_malformed_reply = @intFromEnum(ProtocolCode.zap_malformed_reply),
+    zap_bad_request_id = @intFromEnum(ProtocolCode.zap_bad_request_id),
+    zap_bad_version = @intFromEnum(ProtocolCode.zap_bad_version),
+    zap_invalid_status = @intFromEnum(ProtocolCode.zap_invalid_status),
+    zap_invalid_metadata = @intFromEnum(ProtocolCode.zap_invalid_metadata),
+
+    fn failure(verdict: Verdict) Failure {
+        return switch (verdict) {
+            .allowed => unreachable,
+            .unavailable => .authentication_unavailable,
+            .retry => .authentication_retry,
+            .denied => .authentication_denied,
+            .failed => .authentication_error,
+            inline else => |zap| @field(Failure, @tagName(zap)),
+        };
+    }
 };
 
 pub const Receipt = struct {
     /// Bytes taken from the front of those given. What follows them is to be given again, with more
     /// appended; after `done` it is traffic.
     consumed: usize,
-    state: enum { need_more, done },
+    state: enum {
+        need_more,
+        /// `answer` has to be called before anything else is taken.
+        verdict_wanted,
+        done,
+    },
     /// With `done`: the peer's metadata, all properties well-formed, for those that want the X-
     /// properties. Points into the bytes given, so it is gone when they are.
     metadata: []const u8 = "",
@@ -169,12 +254,28 @@ const State = union(enum) {
     initial,
     /// Our greeting was sent, the peer's is arriving.
     greeting: greetings.Parser,
-    /// Greetings were exchanged and agree, our READY was sent, the peer's READY is to come.
-    null_ready,
+    /// Greetings were exchanged and agree. The peer's next command is this one; what we had to say
+    /// before it was sent.
+    awaiting: Expected,
+    /// The owner is asked, before this goes on with.
+    verdict: Expected,
     /// READY was sent and received: the connection is open for traffic.
     done,
     /// The peer broke the protocol or refused us: the connection has to be closed.
     failed: Failure,
+};
+
+/// A mechanism's command, or its name when the owner is asked before anything came.
+pub const Expected = enum {
+    null_ready,
+    plain_hello,
+    plain_welcome,
+    plain_initiate,
+    plain_ready,
+    curve_hello,
+    curve_welcome,
+    curve_initiate,
+    curve_ready,
 };
 
 /// Small, because everybody who connects is given one before he has proved anything.
@@ -184,6 +285,8 @@ pub const Handshake = struct {
     peer: Peer,
     /// In the bytes of the peer's ERROR.
     error_reason: []const u8,
+    /// Where there is more to it than NULL that lets everybody in.
+    secured: ?*Secured,
 
     comptime {
         // One of the slabs' small blocks.
@@ -195,14 +298,18 @@ pub const Handshake = struct {
         assert(config.routing_id.len <= identity_size_max);
         assert(config.extra_metadata.len <= extra_metadata_size_max);
         assert(config.command_size_max >= command_size_max_min);
-        // The others are not written yet.
-        assert(config.mechanism == .null);
         return .{
             .config = config,
             .state = .initial,
             .peer = .{},
             .error_reason = "",
+            .secured = null,
         };
+    }
+
+    pub fn mechanism(self: *const Handshake) Mechanism {
+        const secured = self.secured orelse return .null;
+        return secured.security.mechanism;
     }
 
     /// Writes our greeting.
@@ -210,7 +317,7 @@ pub const Handshake = struct {
         assert(self.state == .initial);
         const target = output.unused();
         assert(target.len >= greetings.size);
-        target[0..greetings.size].* = greetings.encode(self.config.mechanism);
+        target[0..greetings.size].* = greetings.encode(self.mechanism());
         output.size += greetings.size;
         self.state = .{ .greeting = .{} };
     }
@@ -218,7 +325,7 @@ pub const Handshake = struct {
     /// Takes what the peer sent, in any pieces, and writes what it is to be answered. Never takes a
     /// byte behind the handshake. Of a command that is not complete it takes nothing.
     pub fn receive(self: *Handshake, bytes: []const u8, output: *Output) Error!Receipt {
-        assert(self.state == .greeting or self.state == .null_ready);
+        assert(self.state == .greeting or self.state == .awaiting);
         var consumed: usize = 0;
         if (self.state == .greeting) {
             consumed = try self.receive_greeting(bytes, output);
@@ -227,12 +334,62 @@ pub const Handshake = struct {
                 return .{ .consumed = consumed, .state = .need_more };
             }
         }
-        assert(self.state == .null_ready);
-        var receipt = try self.receive_command(bytes[consumed..]);
-        receipt.consumed += consumed;
-        assert(receipt.consumed <= bytes.len);
-        assert((receipt.state == .done) == (self.state == .done));
-        return receipt;
+        while (self.state == .awaiting) {
+            var receipt = try self.receive_command(bytes[consumed..], output);
+            const taken = receipt.consumed;
+            consumed += taken;
+            assert(consumed <= bytes.len);
+            assert((receipt.state == .done) == (self.state == .done));
+            if (taken > 0 and receipt.state == .need_more) continue;
+            receipt.consumed = consumed;
+            return receipt;
+        }
+        assert(self.state == .verdict);
+        return .{ .consumed = consumed, .state = .verdict_wanted };
+    }
+
+    /// Goes on after `verdict_wanted`.
+    pub fn answer(self: *Handshake, verdict: Verdict, output: *Output) Error!Receipt {
+        const expected = self.state.verdict;
+        if (verdict != .allowed) {
+            // The others are silence: who is to come back has no use for a reason, and a fault of
+            // the handler's is not the peer's.
+            if (verdict == .denied or verdict == .failed) {
+                const status = if (verdict == .denied) "400" else "500";
+                output.size += command.encode_error(output.unused(), status).len;
+            }
+            return self.fail(verdict.failure());
+        }
+        if (expected != .null_ready) return secured_steps.allowed(self, expected, output);
+        self.state = .{ .awaiting = .null_ready };
+        self.send_ready(output);
+        return .{ .consumed = 0, .state = .need_more };
+    }
+
+    /// What the owner has to know to decide; null: it is not asked.
+    pub fn waiting(self: *const Handshake) ?secured_steps.Waiting {
+        if (self.state != .verdict) return null;
+        return self.secured.?.waiting(self.state.verdict);
+    }
+
+    /// The client's first words of PLAIN or CURVE are out: a server that does not like them closes.
+    pub fn introduced(self: *const Handshake) bool {
+        if (self.state != .awaiting) return false;
+        return switch (self.state.awaiting) {
+            .plain_welcome, .plain_ready, .curve_welcome, .curve_ready => true,
+            else => false,
+        };
+    }
+
+    /// A server of CURVE that has heard nothing: HELLO will make it compute.
+    pub fn awaits_hello(self: *const Handshake) bool {
+        const secured = self.secured orelse return false;
+        if (secured.security.mechanism != .curve or !secured.security.server) return false;
+        return switch (self.state) {
+            .greeting => true,
+            .awaiting => |expected| expected == .curve_hello,
+            else => false,
+        };
     }
 
     /// Why `receive` failed, or null if it did not.
@@ -269,19 +426,29 @@ pub const Handshake = struct {
         };
         assert(receipt.consumed <= bytes.len);
         const greeting = receipt.greeting orelse return receipt.consumed;
-        if (mechanisms.Mechanism.from_field(&greeting.mechanism) != self.config.mechanism) {
+        if (mechanisms.Mechanism.from_field(&greeting.mechanism) != self.mechanism()) {
             return self.fail(.mechanism_mismatch);
         }
         self.peer.version_major = greeting.version_major;
         self.peer.version_minor = greeting.version_minor;
         self.peer.speaks_3_1 = greeting.speaks_3_1();
-        self.send_ready(output);
-        self.state = .null_ready;
+        self.begin(output);
         return receipt.consumed;
     }
 
+    /// The mechanisms agree.
+    fn begin(self: *Handshake, output: *Output) void {
+        const secured = self.secured orelse {
+            self.state = .{ .awaiting = .null_ready };
+            return self.send_ready(output);
+        };
+        if (secured.security.mechanism != .null) return secured_steps.begin(self, output);
+        assert(secured.security.authenticate);
+        self.state = .{ .verdict = .null_ready };
+    }
+
     fn send_ready(self: *Handshake, output: *Output) void {
-        assert(self.state == .greeting);
+        assert(self.state.awaiting == .null_ready);
         // The buffer has `output_size_max` bytes, and we have written nothing but the greeting.
         const ready = null_mechanism.encode_ready(
             output.unused(),
@@ -293,9 +460,11 @@ pub const Handshake = struct {
         assert(output.size <= output.buffer.len);
     }
 
-    fn receive_command(self: *Handshake, bytes: []const u8) Error!Receipt {
-        assert(self.state == .null_ready);
+    fn receive_command(self: *Handshake, bytes: []const u8, output: *Output) Error!Receipt {
+        const expected = self.state.awaiting;
         const header = frame.decode(bytes) orelse return .{ .consumed = 0, .state = .need_more };
+        // As in traffic: nothing that speaks ZMTP 3 sends those.
+        if (bytes[0] & frame.flags_reserved != 0) return self.fail(.unexpected_command);
         // Decided from the header alone, in 64 bits, before a byte of the body is waited for.
         assert(self.config.command_size_max > header.header_size);
         if (header.body_size > self.config.command_size_max - header.header_size) {
@@ -305,6 +474,15 @@ pub const Handshake = struct {
         if (size > bytes.len) return .{ .consumed = 0, .state = .need_more };
 
         const body = bytes[header.header_size..size];
+        var receipt = if (expected == .null_ready)
+            try self.receive_ready(header, body)
+        else
+            try secured_steps.receive(self, expected, header, body, output);
+        receipt.consumed = size;
+        return receipt;
+    }
+
+    fn receive_ready(self: *Handshake, header: frame.Header, body: []const u8) Error!Receipt {
         const reply = null_mechanism.parse(header, body) catch |fault| {
             return self.fail(switch (fault) {
                 error.UnexpectedCommand => .unexpected_command,
@@ -312,21 +490,27 @@ pub const Handshake = struct {
                 error.MalformedError => .malformed_error,
             });
         };
-        switch (reply) {
-            .ready => |properties| {
-                try self.accept_metadata(properties);
-                self.state = .done;
-                return .{ .consumed = size, .state = .done, .metadata = properties };
-            },
-            .@"error" => |reason| {
-                self.error_reason = reason;
-                return self.fail(.peer_error);
-            },
-        }
+        return switch (reply) {
+            .ready => |properties| self.finish(properties),
+            .@"error" => |reason| self.refused(reason),
+        };
+    }
+
+    /// The peer's metadata are here: the last thing that is asked of it.
+    pub fn finish(self: *Handshake, properties: []const u8) Error!Receipt {
+        try self.accept_metadata(properties);
+        self.state = .done;
+        return .{ .consumed = 0, .state = .done, .metadata = properties };
+    }
+
+    /// It does not want us.
+    pub fn refused(self: *Handshake, reason: []const u8) Error {
+        self.error_reason = reason;
+        return self.fail(.peer_error);
     }
 
     /// The rules for a peer's metadata, the same for all mechanisms.
-    fn accept_metadata(self: *Handshake, properties: []const u8) Error!void {
+    pub fn accept_metadata(self: *Handshake, properties: []const u8) Error!void {
         assert(self.peer.socket_type == null);
         assert(!self.peer.has_identity());
         var identity_seen = false;
@@ -367,7 +551,7 @@ pub const Handshake = struct {
         self.peer.identity = identity;
     }
 
-    fn fail(self: *Handshake, reason: Failure) Error {
+    pub fn fail(self: *Handshake, reason: Failure) Error {
         assert(self.state != .done);
         assert(self.state != .failed);
         self.state = .{ .failed = reason };
@@ -626,6 +810,8 @@ test "handshake: what is wrong with a peer's command is not told, or tolerated" 
     const cases = [_]Case{
         .{ .unexpected_command, hex("00 05 'hello'") },
         .{ .unexpected_command, hex("01 00") },
+        .{ .unexpected_command, hex("0c 06 05 'READY'") },
+        .{ .unexpected_command, hex("84 06 05 'READY'") },
         .{ .unexpected_command, hex("04 07 04 'PING' 0000") },
         .{ .unexpected_command, hex("04 0b 09 'SUBSCRIBE' 'A'") },
         .{ .unexpected_command, hex("04 08 05 'HELLO' 00 00") },
@@ -707,7 +893,10 @@ test "handshake: why the peer refused us is lost" {
     try testing.expectEqual(null, fresh.peer_error());
     try testing.expectEqual(null, fresh.peer_error_status());
     for (std.enums.values(Failure)) |failure| {
-        try testing.expectEqual(failure != .peer_error, failure.protocol_code() != null);
+        const name = @tagName(failure);
+        const of_authentication = std.mem.startsWith(u8, name, "authentication_");
+        const is_protocol = failure != .peer_error and !of_authentication;
+        try testing.expectEqual(is_protocol, failure.protocol_code() != null);
     }
 }
 
