@@ -1,5 +1,6 @@
 // Turns samples into the markdown of docs/performance.md: ratios to libzmq first, absolute medians beside them.
 import { BURST_MESSAGES, type BurstSeries } from "./cold_burst.ts"
+import type { VisitSeries } from "./curve.ts"
 import { FANOUT_SIZE, type FanoutSeries } from "./fanout.ts"
 import type { InprocLatencySeries, InprocSeries } from "./inproc.ts"
 import type { CoreLayout, LatencySeries } from "./latency.ts"
@@ -21,11 +22,13 @@ export interface Results {
   inproc?: InprocSeries[]
   inprocLatency?: InprocLatencySeries[]
   proxy?: ProxySeries[]
+  curve?: ThroughputSeries[]
+  visits?: VisitSeries[]
   native?: NativeResult
 }
 
 export function report(results: Results, options: BenchOptions, machine: string): string {
-  const { throughput, latency, burst, fanout, router, inproc, inprocLatency, proxy, native } = results
+  const { throughput, latency, burst, fanout, router, inproc, inprocLatency, proxy, curve, visits, native } = results
   const parts: string[] = []
   if (throughput !== undefined) parts.push(...options.transports.flatMap((t) => throughputTables(throughput, t)))
   if (latency !== undefined) parts.push(...options.transports.map((t) => latencyTable(latency, t)))
@@ -35,6 +38,8 @@ export function report(results: Results, options: BenchOptions, machine: string)
   if (inproc !== undefined) parts.push(inprocTable(inproc))
   if (inprocLatency !== undefined) parts.push(inprocLatencyTable(inprocLatency))
   if (proxy !== undefined) parts.push(proxyTable(proxy))
+  if (curve !== undefined) parts.push(...options.transports.flatMap((t) => throughputTables(curve, t, "CURVE, ")))
+  if (visits !== undefined) parts.push(visitTable(visits))
   if (native !== undefined) parts.push(`### Memory and subscriptions, native code alone\n\n\`\`\`\n${native.text}\n\`\`\`\n`)
   const date = new Date().toISOString().slice(0, 10)
   const how =
@@ -44,7 +49,7 @@ export function report(results: Results, options: BenchOptions, machine: string)
   return [machine, "", how, "", ...parts].join("\n")
 }
 
-function throughputTables(all: ThroughputSeries[], transport: Transport): string[] {
+function throughputTables(all: ThroughputSeries[], transport: Transport, what = ""): string[] {
   const series = all.filter(({ setting }) => setting.transport === transport)
   const sizes = [...new Set(series.map(({ setting }) => setting.size))]
   const columns = sizes.map(sizeName)
@@ -65,8 +70,8 @@ function throughputTables(all: ThroughputSeries[], transport: Transport): string
     return `${significant(send)} + ${significant(receive)}`
   })
   return [
-    table(`PUSH → PULL over ${transport}, messages per second`, ["", ...columns], rate),
-    table(`CPU over ${transport}, ns per message, sender + receiver`, ["", ...columns], cpu),
+    table(`${what}PUSH → PULL over ${transport}, messages per second`, ["", ...columns], rate),
+    table(`${what}CPU over ${transport}, ns per message, sender + receiver`, ["", ...columns], cpu),
   ]
 }
 
@@ -164,6 +169,22 @@ function inprocTable(series: InprocSeries[]): string {
 function proxyTable(series: ProxySeries[]): string {
   const title = "PUSH → proxy → PULL over tcp, both ends libzmq in C: messages per second (CPU: ns per message, the proxy)"
   return rateTable(title, series)
+}
+
+function visitTable(series: VisitSeries[]): string {
+  const columns = distinct(series, ({ visitors, curve }) => `${curve ? "CURVE" : "NULL"}, ${visitors}`)
+  const rows = rowsOf(series, (contender) =>
+    columns.flatMap(({ of }) => [
+      cellOf(of, contender, ratesOf),
+      cellOf(of, contender, (own) => {
+        const client = median(own.samples.map((sample) => sample.clientUs))
+        return `${significant(client)} + ${significant(median(own.samples.map((sample) => sample.serverUs)))}`
+      }),
+    ]),
+  )
+  const transport = series[0]?.setting.transport
+  const title = `DEALER ↔ ROUTER over ${transport}: clients per second that connect, ask once and close (CPU: µs, client + server)`
+  return table(title, ["mechanism, clients at a time", ...columns.flatMap(({ title: name }) => [name, "CPU"])], rows)
 }
 
 function rateTable(title: string, series: readonly (InprocSeries | ProxySeries)[]): string {

@@ -1,8 +1,9 @@
 // `npm run bench`: every measurement side by side in one run, printed as markdown.
-//   npm run bench -- --quick            about 5 minutes
-//   npm run bench                       about 13 minutes
+//   npm run bench -- --quick            about 6 minutes
+//   npm run bench                       about 16 minutes
 //   npm run bench -- --help
 import { measureBurst } from "./cold_burst.ts"
+import { measureCurve, measureVisits } from "./curve.ts"
 import { measureLatency } from "./latency.ts"
 import { measureFanout } from "./fanout.ts"
 import { measureInproc, measureInprocLatency } from "./inproc.ts"
@@ -21,5 +22,7 @@ await main("npm run bench --", async (options) => ({
   inproc: await measureInproc(options),
   inprocLatency: await measureInprocLatency(options),
   proxy: await measureProxy(options),
+  curve: await measureCurve(options),
+  visits: await measureVisits(options),
   native: await measureNative(),
 }))

@@ -3,8 +3,8 @@
 import { field, PeerError } from "./lib/child.ts"
 import { main } from "./lib/main.ts"
 import { takingPart, type BenchOptions } from "./lib/options.ts"
-import { runPair, type Transport } from "./lib/pair.ts"
-import type { Contender } from "./lib/peers.ts"
+import { runPair, type Transport, type Work } from "./lib/pair.ts"
+import type { Contender, Measurement } from "./lib/peers.ts"
 import { runRounds, type Series } from "./lib/rounds.ts"
 import { median } from "./lib/stats.ts"
 
@@ -37,13 +37,22 @@ export function deadlineOf(seconds: number): number {
 }
 
 export function measureThroughput(options: BenchOptions): Promise<ThroughputSeries[]> {
+  return measureThroughputOf(options, "throughput")
+}
+
+/** The same with other sockets: `extra` is what the peers are told besides. */
+export function measureThroughputOf(
+  options: BenchOptions,
+  title: Measurement,
+  extra: Partial<Work> = {},
+): Promise<ThroughputSeries[]> {
   return runRounds<ThroughputSetting, ThroughputSample>({
-    title: "throughput",
+    title,
     settings: options.transports.flatMap((transport) => options.sizes.map((size) => ({ transport, size }))),
-    contenders: takingPart(options, "throughput"),
+    contenders: takingPart(options, title),
     rounds: options.rounds,
     describe: ({ transport, size }) => `${transport} ${size} B`,
-    measure: (contender, setting, before) => measure(contender, setting, before, options),
+    measure: (contender, setting, before) => measure(contender, setting, before, options, extra),
   })
 }
 
@@ -52,10 +61,11 @@ async function measure(
   { transport, size }: ThroughputSetting,
   before: readonly ThroughputSample[],
   { seconds, hwm }: BenchOptions,
+  extra: Partial<Work>,
 ): Promise<ThroughputSample> {
   const count = messageCount(contender, size, seconds, before)
   const deadlineMs = deadlineOf(seconds)
-  const { leader, follower } = await runPair(contender, { roles: "push-pull", transport, work: { size, count, hwm }, deadlineMs })
+  const { leader, follower } = await runPair(contender, { roles: "push-pull", transport, work: { size, count, hwm, ...extra }, deadlineMs })
   const counted = field(leader, "counted")
   if (counted <= 0) throw new PeerError(`${contender.id}, ${size} B: all ${count} messages arrived in one batch; raise --seconds`)
   return {

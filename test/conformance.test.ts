@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 const root = `${import.meta.dir}/..`;
 const document = readFileSync(`${root}/docs/conformance.md`, "utf8");
 
-/** libzmq's tests of socket types, PUB/SUB, life cycle, API and drafts. */
+/** libzmq's tests of socket types, PUB/SUB, life cycle, API, drafts and security. */
 const libzmq = `
   test_spec_req test_spec_rep test_spec_dealer test_spec_router test_spec_pushpull
   test_req_correlate test_req_relaxed test_invalid_rep test_reqrep_device test_reqrep_inproc
@@ -36,6 +36,9 @@ const libzmq = `
   test_zmq_ppoll_fd test_zmq_ppoll_signals test_proxy test_proxy_steerable test_proxy_hwm
   test_proxy_single_socket test_proxy_terminate test_msg_flags test_msg_init test_msg_ffn test_iov
   test_atomics test_ancillaries test_capabilities test_socket_null test_system unittests
+
+  test_security_null test_security_plain test_security_curve test_security_gssapi test_security_zap
+  test_security_no_zap_handler test_metadata test_base85 test_z85_decode_fuzzer test_sodium
 `.split(/\s+/).filter(Boolean);
 
 interface Row {

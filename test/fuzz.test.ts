@@ -1,9 +1,13 @@
-// Seeded nonsense for what reads a user's text and values: endpoints and options. Each case follows
+// Seeded nonsense for what reads a user's text and values: endpoints, options, keys, ranges. Each case follows
 // from its number alone; one that fails is named and can be run again with MONOCOQUE_FUZZ_SEED. What
 // reads a peer's bytes is fuzzed by `zig build fuzz`.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { isIPv4, isIPv6 } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { AddressRanges } from "../src/address_ranges.ts";
 import { addressKey, literalAddress, parseEndpoint, sameAddress } from "../src/endpoint.ts";
 import { ZmqError } from "../src/errors.ts";
 import * as monocoque from "../src/index.ts";
@@ -218,5 +222,93 @@ describe("any value for an option", () => {
       if (typeof given === "number" && typeof read === "number") expect(read).toBe(given + 0);
     });
     if (process.env.MONOCOQUE_FUZZ_SEED === undefined) expect(taken).toBeGreaterThan(cases / 800);
+  });
+});
+
+describe("any text as a key", () => {
+  const alphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+
+  test("is the one text of its bytes, or an error that does not repeat it", () => {
+    let taken = 0;
+    forEachCase(cases, (random) => {
+      let given = "";
+      const length = random.below(3) > 0 ? 5 * random.below(10) : random.below(50);
+      while (given.length < length) given += random.pick([...alphabet]);
+      if (random.below(3) === 0) given = given.replace(/./, random.pick(["~", "é", '"', "\0", " ", "%", "#"]));
+      try {
+        expect(monocoque.z85Encode(monocoque.z85Decode(given))).toBe(given);
+        taken += 1;
+      } catch (error) {
+        expectAdvice(error, ["EINVAL"]);
+        if (given.length > 4) expect((error as Error).message).not.toContain(given);
+      }
+    });
+    expect(taken).toBeGreaterThan(process.env.MONOCOQUE_FUZZ_SEED ? -1 : cases / 4);
+  });
+
+  test("file is two sound keys, or an error that repeats neither", () => {
+    const { publicKey, secretKey } = monocoque.curveKeyPair();
+    const lines = [
+      "curve", "metadata", "curve # mine", "    name = x", '    name = "x"', "", "# comment", "\t", "curve\0",
+      `    public-key = "${publicKey}"`, `    secret-key = "${secretKey}"`, `    public-key = ${publicKey}`,
+      `public-key = "${publicKey}"`, `    public-key = "${publicKey.slice(1)}"`, `    secret-key = '${secretKey}'`,
+      `    secret-key = "${secretKey}x"`, "    public-key =", "__proto__", "    __proto__ = 1", "=",
+    ];
+    const path = join(mkdtempSync(join(tmpdir(), "fuzz-")), "a.key_secret");
+    let taken = 0;
+    forEachCase(cases / 10, (random) => {
+      let text = `curve\n    public-key = "${publicKey}"\n`;
+      for (let i = random.below(5); i > 0; i -= 1) text += `${random.pick(lines)}${random.pick(["\n", "\r\n"])}`;
+      writeFileSync(path, text.slice(random.below(9) === 0 ? random.below(text.length) : 0), { mode: 0o600 });
+      try {
+        const read = monocoque.readCurveCertificate(path);
+        expect(monocoque.z85Decode(read.publicKey).length).toBe(32);
+        if (read.secretKey !== undefined) expect(monocoque.z85Decode(read.secretKey).length).toBe(32);
+        taken += 1;
+      } catch (error) {
+        expectAdvice(error, ["EINVAL"]);
+        const said = (error as Error).message;
+        expect(said.includes(publicKey.slice(1)) || said.includes(secretKey)).toBe(false);
+      }
+    });
+    expect(taken).toBeGreaterThan(process.env.MONOCOQUE_FUZZ_SEED ? -1 : cases / 100);
+    rmSync(dirname(path), { recursive: true });
+  });
+});
+
+describe("any range of addresses", () => {
+  /** As a number of so many bits; IPv4 in IPv6 is IPv4. */
+  function numberOf(address: number[]): [bits: number, value: bigint] {
+    const words = address.length === 4 ? [0, 0, 0, 0, 0, 0xffff, ...pairs(address)] : address;
+    const value = words.reduce((sum, word) => (sum << 16n) | BigInt(word), 0n);
+    return value >> 32n === 0xffffn ? [32, value & 0xffffffffn] : [128, value];
+  }
+  const pairs = ([a, b, c, d]: number[]) => [(a! << 8) | b!, (c! << 8) | d!];
+  const write = (address: number[]) =>
+    address.length === 4 ? address.join(".") : address.map((word) => word.toString(16)).join(":");
+
+  function address(random: Random): number[] {
+    const words = Array.from({ length: 8 }, () => random.pick([0, 0, 1, 0xffff, random.below(65_536)]));
+    if (random.below(4) === 0) return [0, 0, 0, 0, 0, 0xffff, ...words.slice(6)];
+    return random.below(2) === 0 ? words : words.slice(0, 4).map((word) => word & 0xff);
+  }
+
+  test("has the addresses whose first bits are its own, and no others", () => {
+    let inside = 0;
+    forEachCase(cases, (random) => {
+      const [from, other] = [address(random), address(random)];
+      const [size, value] = numberOf(from);
+      const bits = random.below(size + 1);
+      // Near ones, too: a random one is hardly ever inside.
+      const asked = random.below(2) === 0 ? other : from.with(-1, random.below(256));
+      const [askedSize, askedValue] = numberOf(asked);
+      const shift = BigInt(size - bits);
+      const expected = askedSize === size && askedValue >> shift === value >> shift;
+      const written = from.length === 8 && size === 32 ? bits + 96 : bits;
+      const ranges = new AddressRanges([`${write(from)}/${written}`], "allow");
+      expect(`${write(from)}/${written} ${write(asked)} ${ranges.has(write(asked))}`).toEndWith(`${expected}`);
+      if (expected) inside += 1;
+    });
+    expect(inside).toBeGreaterThan(process.env.MONOCOQUE_FUZZ_SEED ? -1 : cases / 10);
   });
 });

@@ -12,7 +12,7 @@ const scripts: Record<string, string> = JSON.parse(
 ).scripts;
 
 /** Those with code that is shown to be copied. */
-const documents = ["README.md", "docs/observability.md"];
+const documents = ["README.md", "docs/observability.md", "docs/security.md"];
 const all = documents.flatMap((document) => snippets(document));
 
 /** What each command of the README is covered by. */

@@ -29,6 +29,18 @@ const attacks = [
   "a peer that never reads",
   "no memory",
   "an owner that writes nonsense into shared memory",
+  "an old greeting against a secured socket (CVE-2014-7202, 9721)",
+  "replay of CURVE (CVE-2014-7203)",
+  "a changed bit on the wire of CURVE",
+  "clear traffic inside CURVE",
+  "metadata and lengths behind a mechanism (CVE-2019-13132)",
+  "a verdict after READY",
+  "bytes before the verdict",
+  "a flood of HELLOs",
+  "silent and slow strangers before a mechanism",
+  "a server that has not the key",
+  "timing of wrong passwords",
+  "a secured connection that dies",
 ];
 
 /** The rows of the table below a heading, as cells. */

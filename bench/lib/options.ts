@@ -24,7 +24,7 @@ export interface BenchOptions {
 }
 
 export const HELP = `Flags
-  --quick             fewer sizes, tcp only, shorter measurements: about 5 minutes in all
+  --quick             fewer sizes, tcp only, shorter measurements: about 6 minutes in all
   --only 64,1024      message sizes in bytes             (default ${SIZES.join(",")})
   --transports tcp    tcp, ipc                           (default both)
   --peers libzmq,raw  ${[...new Set(CONTENDERS.map((c) => c.peer))].join(", ")}

@@ -22,6 +22,7 @@ const ROLES = {
   "req-rep": { binder: "rep-bind", connector: "req-connect", leader: "connector" },
   "pub-sub": { program: "many", binder: "pub-bind", connector: "sub-connect", leader: "connector", ready: true },
   "router-dealer": { program: "many", binder: "router-bind", connector: "dealer-connect", leader: "connector" },
+  "router-visitor": { program: "many", binder: "router-bind", connector: "visitor-connect", leader: "connector" },
 } as const satisfies Record<string, Roles>
 
 /** What the peers are told by flags of the same names. */
@@ -34,6 +35,7 @@ export interface Work {
   sockets?: number
   window?: number
   "no-drop"?: 0 | 1
+  curve?: 0 | 1
 }
 
 export interface PairOptions {

@@ -5,7 +5,17 @@ import { join, resolve } from "node:path"
 export const ROOT = resolve(import.meta.dir, "../..")
 const PEERS = join(ROOT, "bench/peers")
 
-export type Measurement = "throughput" | "latency" | "burst" | "fanout" | "router" | "inproc" | "inproc latency" | "proxy"
+export type Measurement =
+  | "throughput"
+  | "latency"
+  | "burst"
+  | "fanout"
+  | "router"
+  | "inproc"
+  | "inproc latency"
+  | "proxy"
+  | "curve"
+  | "handshakes"
 export type PeerName = "libzmq" | "raw" | "raw-bun" | "zeromq.js" | "monocoque"
 
 export interface Contender {
@@ -34,7 +44,7 @@ export const CONTENDERS: readonly Contender[] = [
     label: "libzmq, C",
     peer: "libzmq",
     mode: "plain",
-    in: [...PAIRS, ...MANY, "inproc latency", "proxy"],
+    in: [...PAIRS, ...MANY, "inproc latency", "proxy", "curve", "handshakes"],
     messageNs: 250,
     byteNs: 0.8,
   },
@@ -70,7 +80,7 @@ export const CONTENDERS: readonly Contender[] = [
     label: "monocoque, plain",
     peer: "monocoque",
     mode: "plain",
-    in: [...PAIRS, ...MANY, "inproc latency"],
+    in: [...PAIRS, ...MANY, "inproc latency", "curve", "handshakes"],
     messageNs: 150,
     byteNs: 0.5,
   },
@@ -79,7 +89,7 @@ export const CONTENDERS: readonly Contender[] = [
     label: "monocoque, batches",
     peer: "monocoque",
     mode: "batches",
-    in: ["throughput", "burst", ...MANY],
+    in: ["throughput", "burst", ...MANY, "curve"],
     messageNs: 60,
     byteNs: 0.5,
   },
@@ -88,7 +98,7 @@ export const CONTENDERS: readonly Contender[] = [
     label: "monocoque, borrowed batches",
     peer: "monocoque",
     mode: "borrowed",
-    in: ["throughput", ...MANY],
+    in: ["throughput", ...MANY, "curve"],
     messageNs: 50,
     byteNs: 0.4,
   },
@@ -97,7 +107,7 @@ export const CONTENDERS: readonly Contender[] = [
     label: "monocoque, synchronous",
     peer: "monocoque",
     mode: "sync",
-    in: [...PAIRS, "inproc", "inproc latency"],
+    in: [...PAIRS, "inproc", "inproc latency", "curve"],
     messageNs: 70,
     byteNs: 0.4,
   },

@@ -10,7 +10,12 @@ export interface PeerOptions {
   sockets: number
   window: number
   noDrop: boolean
+  curve: boolean
 }
+
+/** Options of a socket. */
+export function curveServer(options: PeerOptions): object
+export function curveClient(options: PeerOptions): object
 
 export function readArguments(argv?: string[]): PeerOptions
 export function print(record: Record<string, unknown>): void

@@ -19,6 +19,7 @@ export function readArguments(argv = process.argv.slice(2)) {
       sockets: { type: "string", default: "1" },
       window: { type: "string", default: "1" },
       "no-drop": { type: "string", default: "0" },
+      curve: { type: "string", default: "0" },
     },
   })
   if (positionals.length !== 1) throw new Error("one argument says what to do, such as pull-bind")
@@ -35,6 +36,21 @@ export function readArguments(argv = process.argv.slice(2)) {
     sockets: natural("sockets", values.sockets),
     window: natural("window", values.window),
     noDrop: values["no-drop"] === "1",
+    curve: values.curve === "1",
+  }
+}
+
+/** Who binds is the server. The keys are known to everybody: the same as in libzmq.h. */
+export function curveServer({ curve }) {
+  return curve ? { curveServer: true, curveSecretKey: "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6" } : {}
+}
+
+export function curveClient({ curve }) {
+  if (!curve) return {}
+  return {
+    curveServerKey: "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7",
+    curvePublicKey: "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
+    curveSecretKey: "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs",
   }
 }
 

@@ -4,6 +4,7 @@
  *   libzmq_many sub-connect    --endpoint E --size S --sockets N
  *   libzmq_many router-bind    --endpoint E
  *   libzmq_many dealer-connect --endpoint E --size S --seconds T --sockets N --window W
+ *   libzmq_many visitor-connect --endpoint E --size S --seconds T --sockets N
  *
  * All N sockets of a process are served by one thread with zmq_poll. How these roles begin and end:
  *   pub     sends empty messages until it is told to go (a line on stdin), then S bytes for T
@@ -12,7 +13,9 @@
  *           has had one of one byte; the clock starts with "ready", since what has piled up in the
  *           kernel by the first receipt may be most of a short run;
  *   dealer  makes one round trip on every socket, then keeps W requests outstanding on each for T
- *           seconds, then sends one empty body, which ends the router. */
+ *           seconds, then sends one empty body, which ends the router;
+ *   visitor is N dealers at a time: each connects, makes one round trip and closes, and another one
+ *           takes its place, for T seconds. Then as dealer. */
 #include "libzmq.h"
 
 #include <poll.h>
@@ -156,8 +159,44 @@ static void dealer(void *context, const options *o) {
     close_all(items, o);
 }
 
+static void *come(void *context, const char *payload, const options *o) {
+    void *socket = socket_of(context, ZMQ_DEALER);
+    attach(socket, "connect", o);
+    check(zmq_send(socket, payload, o->size, 0), "zmq_send");
+    return socket;
+}
+
+static void visitors(void *context, const options *o) {
+    if (o->sockets > SOCKETS_MAX) fail("--sockets: at most %d", SOCKETS_MAX);
+    zmq_pollitem_t items[SOCKETS_MAX];
+    char *payload = calloc(1, o->size + 1);
+    double cpu = cpu_seconds();
+    uint64_t start = now_ns(), deadline = start + (uint64_t)(o->seconds * 1e9), total = 0;
+    size_t present = o->sockets;
+    for (size_t i = 0; i < present; i++)
+        items[i] = (zmq_pollitem_t){.socket = come(context, payload, o), .events = ZMQ_POLLIN};
+    while (present > 0) {
+        check(zmq_poll(items, (int)present, -1), "zmq_poll");
+        const bool more = now_ns() < deadline;
+        for (size_t i = present; i-- > 0;) {
+            if (!(items[i].revents & ZMQ_POLLIN)) continue;
+            if (receive(items[i].socket) != o->size) fail("libzmq: a reply has the wrong size");
+            zmq_close(items[i].socket);
+            total++;
+            if (more) items[i].socket = come(context, payload, o);
+            else items[i] = items[--present];
+        }
+    }
+    print_pull(total, total, total * o->size, (double)(now_ns() - start) / 1e9, cpu_seconds() - cpu);
+    void *last = socket_of(context, ZMQ_DEALER);
+    attach(last, "connect", o);
+    check(zmq_send(last, payload, 0, 0), "zmq_send");
+    free(payload);
+    zmq_close(last);
+}
+
 int main(int argc, char **argv) {
-    if (argc < 2) fail("usage: libzmq_many <pub-bind|sub-connect|router-bind|dealer-connect> --endpoint E ...");
+    if (argc < 2) fail("usage: libzmq_many <pub|router>-bind|<sub|dealer|visitor>-connect --endpoint E ...");
     const options o = parse_options(argc, argv);
     die_with_parent();
     void *context = zmq_ctx_new();
@@ -165,6 +204,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[1], "sub-connect")) sub(context, &o);
     else if (!strcmp(argv[1], "router-bind")) router(context, &o);
     else if (!strcmp(argv[1], "dealer-connect")) dealer(context, &o);
+    else if (!strcmp(argv[1], "visitor-connect")) visitors(context, &o);
     else fail("libzmq_many: unknown task %s", argv[1]);
     zmq_ctx_term(context);
     return 0;

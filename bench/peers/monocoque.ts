@@ -12,6 +12,8 @@ import {
   PullMeter,
   ReplyMeter,
   cpuSeconds,
+  curveClient,
+  curveServer,
   print,
   released,
   runPeer,
@@ -19,8 +21,9 @@ import {
   type PeerOptions,
 } from "./common.mjs"
 
-async function pullBind({ endpoint, count, hwm, mode }: PeerOptions): Promise<void> {
-  await using pull = new Pull({ receiveHighWaterMark: hwm })
+async function pullBind(options: PeerOptions): Promise<void> {
+  const { endpoint, count, hwm, mode } = options
+  await using pull = new Pull({ receiveHighWaterMark: hwm, ...curveServer(options) })
   await pull.bind(endpoint)
   print({ endpoint: pull.lastEndpoint })
   const meter = new PullMeter()
@@ -51,8 +54,9 @@ function pullSync(pull: Pull, meter: PullMeter, count: number): void {
   }
 }
 
-async function pushConnect({ endpoint, size, count, hwm, mode }: PeerOptions): Promise<void> {
-  await using push = new Push({ sendHighWaterMark: hwm })
+async function pushConnect(options: PeerOptions): Promise<void> {
+  const { endpoint, size, count, hwm, mode } = options
+  await using push = new Push({ sendHighWaterMark: hwm, ...curveClient(options) })
   const connectAt = wallMs()
   push.connect(endpoint)
   const payload = Buffer.alloc(size, 1)

@@ -5,7 +5,17 @@
 //   borrowed  the same with { borrow: true }             await ….sendMany(messages)
 import { Dealer, Publisher, Router, Subscriber } from "../../src/index.ts"
 import { batchBytes, batchOf } from "./batch.ts"
-import { cpuSeconds, print, PullMeter, released, runPeer, told, type PeerOptions } from "./common.mjs"
+import {
+  cpuSeconds,
+  curveClient,
+  curveServer,
+  print,
+  PullMeter,
+  released,
+  runPeer,
+  told,
+  type PeerOptions,
+} from "./common.mjs"
 
 const EMPTY = Buffer.alloc(0)
 const END = Buffer.alloc(1)
@@ -112,8 +122,9 @@ class Listener {
   }
 }
 
-async function routerBind({ endpoint, hwm, mode }: PeerOptions): Promise<void> {
-  await using router = new Router({ sendHighWaterMark: hwm, receiveHighWaterMark: hwm })
+async function routerBind(options: PeerOptions): Promise<void> {
+  const { endpoint, hwm, mode } = options
+  await using router = new Router({ sendHighWaterMark: hwm, receiveHighWaterMark: hwm, ...curveServer(options) })
   await router.bind(endpoint)
   print({ endpoint: router.lastEndpoint })
   const cpu = cpuSeconds()
@@ -186,9 +197,37 @@ async function ask(dealer: Dealer, payload: Buffer, deadline: number, { window, 
   return total
 }
 
+/** So many at a time come, ask once and go. */
+async function visitorConnect(options: PeerOptions): Promise<void> {
+  const { endpoint, size, seconds, sockets, hwm } = options
+  const own = { sendHighWaterMark: hwm, receiveHighWaterMark: hwm, linger: 1000, ...curveClient(options) }
+  const payload = Buffer.alloc(size, 1)
+  const cpu = cpuSeconds()
+  const start = performance.now()
+  let total = 0
+  const visit = async () => {
+    do {
+      const dealer = new Dealer(own)
+      dealer.connect(endpoint)
+      await dealer.send(payload)
+      if ((await dealer.receive())[0]!.length !== size) throw new Error("a reply has the wrong size")
+      dealer.close()
+      total += 1
+    } while (performance.now() < start + seconds * 1e3)
+  }
+  await Promise.all(Array.from({ length: sockets }, visit))
+  const elapsed = (performance.now() - start) / 1e3
+  const bytes = total * size
+  print({ role: "dealer", total, counted: total, bytes, seconds: elapsed, rate: total / elapsed, cpu: cpuSeconds() - cpu })
+  await using last = new Dealer(own)
+  last.connect(endpoint)
+  await last.send(EMPTY)
+}
+
 await runPeer({
   "pub-bind": pubBind,
   "sub-connect": subConnect,
   "router-bind": routerBind,
   "dealer-connect": dealerConnect,
+  "visitor-connect": visitorConnect,
 })

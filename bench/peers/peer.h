@@ -30,6 +30,7 @@ typedef struct {
     size_t sockets;      /* sub, dealer: how many of them */
     size_t window;       /* dealer: requests of each socket that wait for their reply */
     int no_drop;         /* pub: wait for the slowest instead of dropping */
+    int curve;           /* inside CURVE: who binds is the server */
 } options;
 
 static inline void fail(const char *format, ...) {
@@ -90,6 +91,7 @@ static inline options parse_options(int argc, char **argv) {
         else if (!strcmp(name, "--sockets")) o.sockets = (size_t)number_argument(name, text);
         else if (!strcmp(name, "--window")) o.window = (size_t)number_argument(name, text);
         else if (!strcmp(name, "--no-drop")) o.no_drop = (int)number_argument(name, text);
+        else if (!strcmp(name, "--curve")) o.curve = (int)number_argument(name, text);
         else if (!strcmp(name, "--mode")) continue; /* the C peers have one mode */
         else fail("unknown option %s", name);
     }

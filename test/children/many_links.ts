@@ -16,6 +16,8 @@ export interface Task {
   role: "bind" | "connect" | "silent" | "strangers";
   connections: number;
   endpoint?: string;
+  /** Encrypted, on both sides. */
+  curve?: boolean;
 }
 
 export interface Taken {
@@ -26,8 +28,15 @@ export interface Taken {
 }
 
 const task: Task = JSON.parse(process.argv[2]!);
-const { role, connections, endpoint = "" } = task;
+const { role, connections, endpoint = "", curve = false } = task;
 const tenth = connections / 10;
+
+/** Keys that everybody knows. */
+const server = {
+  curveServer: true,
+  curveSecretKey: "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6",
+};
+const client = { curveServerKey: "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7" };
 
 const say = (what: object) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
@@ -78,12 +87,13 @@ if (role === "silent") {
   const port = Number(endpoint.slice(endpoint.lastIndexOf(":") + 1));
   await open(() => connect(rawSocket(AF_INET), inet("127.0.0.1", port)));
 } else if (role === "connect") {
-  const push = new Push();
+  const push = new Push(curve ? client : {});
   const measured = measure(() => push.stats().connections);
   await open(() => push.connect(endpoint));
   await measured;
 } else {
-  const pull = new Pull({ handshakesMax: 0, handshakeInterval: 60_000 });
+  const patient = { handshakesMax: 0, handshakeInterval: 60_000 };
+  const pull = new Pull({ ...patient, ...(curve ? server : {}) });
   await pull.bind("tcp://127.0.0.1:*");
   say({ endpoint: pull.lastEndpoint });
   await measure(

@@ -34,16 +34,21 @@ async function heard<T>(said: AsyncGenerator<string>): Promise<T> {
 }
 
 /** What each of them takes: who is bound, and who connects where that is one of ours. */
-async function measure(binds: Task["role"], connects: Task["role"]): Promise<Taken[]> {
-  const server = start({ role: binds, connections });
+async function measure(
+  binds: Task["role"],
+  connects: Task["role"],
+  more: Partial<Task> = {},
+): Promise<Taken[]> {
+  const server = start({ role: binds, connections, ...more });
   const { endpoint } = await heard<{ endpoint: string }>(server.said);
-  const client = start({ role: connects, connections, endpoint });
+  const client = start({ role: connects, connections, endpoint, ...more });
   const ours = connects === "connect" ? [server, client] : [server];
   await Promise.all(ours.map((it) => heard(it.said)));
   client.child.stdin.write("go on\n");
   await client.child.stdin.flush();
   const taken = await Promise.all(ours.map((it) => heard<Taken>(it.said)));
-  console.log(`${binds}/${connects}: ${taken.map((it) => Math.round(it.resident)).join(", ")} bytes`);
+  const what = `${binds}/${connects}${more.curve ? ", CURVE" : ""}`;
+  console.log(`${what}: ${taken.map((it) => Math.round(it.resident)).join(", ")} bytes`);
   return taken;
 }
 
@@ -60,4 +65,15 @@ test("one of 10,000 strangers that say nothing takes 1 KiB at most", async () =>
   expect(resident).toBeLessThanOrEqual(1024 + noise);
   expect(resident).toBeGreaterThan(500);
   expect(mapped).toBeLessThanOrEqual(192);
+}, 60_000);
+
+// Keys, counters and nonces; what is encrypted has memory only while it is under way.
+test("CURVE adds 8 KiB at most to a connection, on either side", async () => {
+  const fewer = { connections: 2000 };
+  const plain = await measure("bind", "connect", fewer);
+  const secured = await measure("bind", "connect", { ...fewer, curve: true });
+  for (const [side, { resident }] of secured.entries()) {
+    expect(resident - plain[side]!.resident).toBeLessThanOrEqual(8192);
+    expect(resident).toBeGreaterThan(500);
+  }
 }, 60_000);

@@ -4,7 +4,14 @@ import { afterEach, expect } from "bun:test";
 import { unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket as TcpSocket } from "node:net";
 import { nativeContext } from "../../src/context.ts";
-import { type Event, Pull, type PullOptions, Push, type Socket } from "../../src/index.ts";
+import {
+  type Event,
+  Pull,
+  type PullOptions,
+  Push,
+  type PushOptions,
+  type Socket,
+} from "../../src/index.ts";
 import { descriptors, eventually } from "../interop/peer.ts";
 
 export function bytes(...parts: (string | number | Uint8Array)[]): Buffer {
@@ -188,15 +195,19 @@ export class Scene {
   #ended = false;
   #number = 0;
 
-  constructor(options: PullOptions) {
+  constructor(options: PullOptions, good: PushOptions) {
     this.pull = new Pull(options);
-    this.push = new Push({ linger: 0 });
+    this.push = new Push({ linger: 0, ...good });
     this.events = record(this.pull);
     scenes.add(this);
   }
 
-  static async start(options: PullOptions = {}, transport: "tcp" | "ipc" = "tcp"): Promise<Scene> {
-    const scene = new Scene(options);
+  static async start(
+    options: PullOptions = {},
+    transport: "tcp" | "ipc" = "tcp",
+    good: PushOptions = {},
+  ): Promise<Scene> {
+    const scene = new Scene(options, good);
     await scene.pull.bind(endpointFor(transport));
     scene.endpoint = scene.pull.lastEndpoint!;
     scene.#loop = scene.#receive();

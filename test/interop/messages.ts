@@ -20,8 +20,13 @@ export const shapes: number[][] = [
   Array.from({ length: 60 }, (_, index) => index * 17),
 ];
 
+/** The same up to 1 MiB, for what is done again and again. */
+export const smallerShapes = shapes.filter((shape) => !shape.includes(16 * MIB));
+
 /** As `--messages` of the peer. */
-export const shapesText = shapes.map((shape) => shape.join("+")).join(",");
+export function textOf(chosen: readonly number[][]): string {
+  return chosen.map((shape) => shape.join("+")).join(",");
+}
 
 const noise = Buffer.allocUnsafeSlow(16 * MIB + 64 * KIB);
 {
@@ -36,8 +41,8 @@ const noise = Buffer.allocUnsafeSlow(16 * MIB + 64 * KIB);
 }
 
 /** Message number `index`: other bytes each time. */
-export function messageOf(index: number): Buffer[] {
-  return shapes[index % shapes.length]!.map((size, part) => {
+export function messageOf(index: number, chosen: readonly number[][] = shapes): Buffer[] {
+  return chosen[index % chosen.length]!.map((size, part) => {
     const start = (index * 127 + part * 13) % (32 * KIB);
     return noise.subarray(start, start + size);
   });

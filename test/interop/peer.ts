@@ -153,6 +153,16 @@ export function libzmq(
   return new Peer([program("libzmq_peer"), `${role}-${side}`, "--endpoint", endpoint, ...rest]);
 }
 
+/**
+ * A program of pyzmq/. Debian's own Python runs it, whatever else is called python3: that one has
+ * Debian's pyzmq.
+ */
+export function python(name: string, ...rest: string[]): Peer {
+  const interpreter = "/usr/bin/python3";
+  if (!existsSync(interpreter)) throw new Error(`${interpreter} is missing: .ci/setup installs it`);
+  return new Peer([interpreter, `${import.meta.dir}/pyzmq/${name}.py`, ...rest]);
+}
+
 /** The path of a program; one that is missing is an error. */
 export function program(name: string): string {
   const path = `${bin}/${name}`;

@@ -10,6 +10,9 @@ const redials = "sockets/reconnect.test.ts";
 const limits = "hostile/limits.test.ts";
 const own = "sockets/options_effect.test.ts";
 const marks = "sockets/flow_bytes.test.ts";
+const secured = "security/options.test.ts";
+const asked = "security/authenticate.test.ts";
+const handled = "security/zap_handler.test.ts";
 const topics = "sockets/options_effect_topics.test.ts";
 const requests = "sockets/request_reply.test.ts";
 
@@ -42,6 +45,18 @@ export const optionEffects: Record<OptionName, readonly [file: string, test: str
   socksProxy: [socks, "a name is sent unresolved: only the proxy may know it"],
   socksUsername: [socks, "a password that was not set is an empty one"],
   socksPassword: [socks, "the password is wrong"],
+  plainServer: [handled, "PLAIN without a domain"],
+  plainUsername: [asked, "it is asked who comes, truly"],
+  plainPassword: [asked, "it is asked who comes, truly"],
+  curveServer: [secured, "a Pull with CURVE gets no message from one without"],
+  curvePublicKey: [secured, "one after the other are taken together"],
+  curveSecretKey: [secured, "count for new connections, at the endpoint that is there"],
+  curveServerKey: [secured, "count for new connections, at the endpoint that is there"],
+  zapDomain: [handled, "NULL with a domain"],
+  zapEnforceDomain: [handled, "NULL with a domain that is not enforced"],
+  authenticate: [asked, "lets the peer in"],
+  authenticateTimeout: [asked, "no answer in time is no"],
+  authenticateMax: [asked, "are authenticateMax at a time"],
   immediate: ["sockets/flow.test.ts", "with immediate queues only for a peer that is there"],
   ipv6: ["sockets/endpoints.test.ts", "of an IPv6 address has brackets"],
   concurrency: ["sockets/waiting.test.ts", "closing ends all of them"],

@@ -17,6 +17,10 @@ export function otherValue(name: OptionName): unknown {
       return "name";
     case "properties":
       return { "X-Name": "value" };
+    case "key":
+      return "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+    case "authenticate":
+      return () => true;
     case "text":
       return name === "socksProxy" ? "proxy.example:1080" : "lo";
     case "integer":

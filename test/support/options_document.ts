@@ -20,7 +20,8 @@ of range a \`ZmqError\` with the code EINVAL that names the range; numbers are n
 
 *Now* means that a new value counts at once. *Next* means that it counts from the next bind or connect
 on: connections that are there keep the old value, and setting it then is a warning, once for each
-option.
+option. *New* means that it counts for connections that are made from then on, also at endpoints that are
+there.
 
 The constructor's key \`context\` names the \`Context\` that a socket belongs to: its \`maxSockets\`
 bounds how many there are, \`blocky: false\` makes \`linger\` 0, \`ipv6\` and \`maxMessageSize\` are what
@@ -41,6 +42,10 @@ function typeOf(kind: Kind): string {
       return `string or bytes, up to ${number(kind.max)} B`;
     case "text":
       return `string, up to ${number(kind.max)} B`;
+    case "key":
+      return "Z85, 40 characters, or 32 bytes";
+    case "authenticate":
+      return "function or `Authenticator`";
     case "choice":
       return kind.choices.map((choice) => code(choice)).join(", ");
     case "set":
@@ -86,7 +91,7 @@ export function optionsDocument(): string {
   const names = Object.keys(optionTable) as OptionName[];
   const rows = names.map((name) => {
     const { kind, sockets, effect, zmq } = optionTable[name];
-    const when = effect === "now" ? "now" : "next";
+    const when = { now: "now", "next connection": "new", "next bind or connect": "next" }[effect];
     const theirs = zmq?.replaceAll(", ", "<br>") ?? "–";
     const cells = [typeOf(kind), defaultOf(name), socketsOf(sockets), when, theirs];
     return row(`\`${name}\``, ...cells, meaningOf(name));

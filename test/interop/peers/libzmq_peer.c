@@ -19,8 +19,9 @@
  * dealer, router: --window W requests under way, --route TEXT a frame in front of the delimiter:
  *   of a router it is the peer's name
  * Options: --linger --hwm --heartbeat --heartbeat-timeout --heartbeat-ttl --identity --slow-ms
- *   --monitor                             prints {"event":N} for libzmq's monitor events
+ *   --monitor                             prints {"event":N,"value":N} for libzmq's monitor events
  *   --hold                                stays until its standard input ends, then closes
+ *   what security.h tells                 mechanism, keys and ZAP handler
  *
  * It prints one JSON object per line: {"endpoint":..} when bound, {"done":..} at the end. When its
  * standard input ends it does too, so that it never outlives a test. The digest is the CRC-32 of
@@ -35,6 +36,8 @@
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
+
+#include "security.h"
 
 enum { MESSAGES_MAX = 64, PARTS_MAX = 64, TOPICS_MAX = 64 };
 
@@ -52,6 +55,7 @@ static struct {
     int parts, window, linger, hwm, delay_us, slow_ms;
     int heartbeat, heartbeat_timeout, heartbeat_ttl;
     int numbered, stream, log, monitor, hold;
+    security_options security;
 } o = {.rounds = 1, .size = 64, .parts = 1, .window = 1, .linger = -1, .hwm = 1000};
 
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
@@ -368,11 +372,13 @@ static void *read_monitor(void *socket) {
         zmq_msg_t event, address;
         if (zmq_msg_init(&event) < 0 || zmq_msg_recv(&event, socket, 0) < 0) return NULL;
         uint16_t number;
+        uint32_t value;
         memcpy(&number, zmq_msg_data(&event), 2);
+        memcpy(&value, (uint8_t *)zmq_msg_data(&event) + 2, 4);
         zmq_msg_close(&event);
         if (zmq_msg_init(&address) < 0 || zmq_msg_recv(&address, socket, 0) < 0) return NULL;
         zmq_msg_close(&address);
-        print("{\"event\":%u}", number);
+        print("{\"event\":%u,\"value\":%u}", number, value);
     }
 }
 
@@ -403,6 +409,7 @@ static void parse(int argc, char **argv) {
         if (!strcmp(name, "--log")) { o.log = 1; continue; }
         if (!strcmp(name, "--monitor")) { o.monitor = 1; continue; }
         if (!strcmp(name, "--hold")) { o.hold = 1; continue; }
+        if (!strcmp(name, "--plain-server")) { o.security.plain_server = 1; continue; }
         const char *value = ++i < argc ? argv[i] : "";
         if (!strcmp(name, "--endpoint")) o.endpoint = value;
         else if (!strcmp(name, "--identity")) o.identity = value;
@@ -423,7 +430,7 @@ static void parse(int argc, char **argv) {
         else if (!strcmp(name, "--heartbeat")) o.heartbeat = atoi(value);
         else if (!strcmp(name, "--heartbeat-timeout")) o.heartbeat_timeout = atoi(value);
         else if (!strcmp(name, "--heartbeat-ttl")) o.heartbeat_ttl = atoi(value);
-        else {
+        else if (!security_parse(&o.security, name, value)) {
             fprintf(stderr, "libzmq_peer: unknown option %s\n", name);
             exit(2);
         }
@@ -442,6 +449,13 @@ int main(int argc, char **argv) {
         int major, minor, patch;
         zmq_version(&major, &minor, &patch);
         printf("%d.%d.%d\n", major, minor, patch);
+        return 0;
+    }
+    if (argc == 2 && !strcmp(argv[1], "curve")) return zmq_has("curve") ? 0 : 2;
+    if (argc == 2 && !strcmp(argv[1], "keys")) {
+        char public_key[41], secret_key[41];
+        check(zmq_curve_keypair(public_key, secret_key), "zmq_curve_keypair");
+        printf("%s %s\n", public_key, secret_key);
         return 0;
     }
     const char *side = argc > 1 ? strchr(argv[1], '-') : NULL;
@@ -470,6 +484,8 @@ int main(int argc, char **argv) {
     /* send_route() has to learn whether the peer is there. */
     if (type == ZMQ_ROUTER && o.route) set(socket, ZMQ_ROUTER_MANDATORY, 1);
     subscribe(socket, type);
+    security_apply(socket, &o.security);
+    zap_start(context, &o.security, print);
     void *monitor = NULL;
     pthread_t monitor_thread;
     if (o.monitor) {
@@ -509,7 +525,7 @@ int main(int argc, char **argv) {
     }
     finishing = 1;
     if (o.hold) pthread_join(stdin_thread, NULL);
-    if (monitor) _exit(0);
+    if (monitor || o.security.zap) _exit(0);
     zmq_close(socket);
     zmq_ctx_term(context);
     return 0;
