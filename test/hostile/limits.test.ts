@@ -116,7 +116,11 @@ describe("context.memoryLimit", () => {
           failure = error;
         });
       }
-      expect(failure?.code).toBe("ENOMEM");
+      const { thread } = context.stats();
+      expect({ failure, limit: thread.memoryLimitBytes }).toMatchObject({
+        failure: { code: "ENOMEM" },
+        limit: 8 * 2 ** 20,
+      });
       expect(context.stats().thread.memoryMappedBytes).toBeLessThanOrEqual(8 * 2 ** 20);
       push.close();
       const scene = await Scene.start();

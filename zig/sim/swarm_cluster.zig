@@ -357,11 +357,15 @@ pub const Cluster = struct {
 
     const Moved = struct {
         party: *Party,
+        /// Those that have their new number, which may be the old one of another.
+        done: [links_max]bool = @splat(false),
 
-        pub fn note(moved: Moved, before: u32, now: u32) !void {
+        pub fn note(moved: *Moved, before: u32, now: u32) !void {
             const party = moved.party;
-            for (party.links[0..party.links_count]) |*it| {
-                if (it.endpoint == before) it.endpoint = now;
+            for (party.links[0..party.links_count], 0..) |*it, i| {
+                if (it.endpoint != before or moved.done[i]) continue;
+                it.endpoint = now;
+                moved.done[i] = true;
             }
         }
     };
@@ -387,7 +391,8 @@ pub const Cluster = struct {
             if (it.fd >= 0) it.fd = from.io.give(it.fd, &to.io);
         }
         if (luggage.pending.len > 0) return cluster.life.fail("s{d} left something", .{party.id()});
-        party.handle = try relocation.unpack(&to.context, &luggage, Moved{ .party = party });
+        var moved: Moved = .{ .party = party };
+        party.handle = try relocation.unpack(&to.context, &luggage, &moved);
         party.process = to;
         party.life = cluster.life.next_life();
         party.waiting = false;
