@@ -139,7 +139,8 @@ describe("the text", () => {
     const router = keep(nameSocket(new Router(), "peers"));
     const endpoint = bound(router);
     const dealers = ["a", "b", "c"].map((routingId) =>
-      keep(new Dealer({ routingId, heartbeatInterval: 10 })),
+      // Named: of other sockets a hundred endpoints are told, and other tests have had those.
+      keep(nameSocket(new Dealer({ routingId, heartbeatInterval: 10 }), "peers")),
     );
     for (const dealer of dealers) dealer.connect(endpoint);
     await until("all are there", () => router.stats().connections === 3);
