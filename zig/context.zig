@@ -113,8 +113,8 @@ pub fn ContextType(comptime IO: type) type {
         crowded: bool = false,
         trimming: Timer = .{ .kind = .trim, .handle = 0 },
         allocations_before: u64 = 0,
-        /// Something waits for memory to be encrypted in.
-        memory_wanted: bool = false,
+        /// Armed while something waits for memory to be encrypted in.
+        flushing: Timer = .{ .kind = .flush, .handle = 0 },
         late_completions: u64 = 0,
         /// Of sockets that are closed.
         events_dropped: u64 = 0,
@@ -304,6 +304,7 @@ pub fn ContextType(comptime IO: type) type {
                     limits.accept(context, listener);
                 },
                 .trim => limits.trim(context),
+                .flush => limits.flush_again(context),
             };
         }
 

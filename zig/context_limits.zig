@@ -188,15 +188,13 @@ pub inline fn trim_later(context: anytype) bool {
 
 /// There is no memory for what has to be sent: looked at again when others have given some back.
 pub fn flush_later(context: anytype) void {
-    if (context.memory_wanted) return;
-    context.memory_wanted = true;
-    context.arm(&context.trimming, memory_retry_ms);
+    if (context.flushing.node.armed()) return;
+    context.arm(&context.flushing, memory_retry_ms);
     // Its deadline is for a turn to tell.
     context.took_mail = true;
 }
 
-fn flush_again(context: anytype) void {
-    context.memory_wanted = false;
+pub fn flush_again(context: anytype) void {
     var sessions = context.session_table.iterator();
     while (sessions.next()) |entry| {
         const pipe = &entry.value.pipe;
@@ -207,7 +205,6 @@ fn flush_again(context: anytype) void {
 
 /// While traffic goes on, what is idle now is needed again in a moment.
 pub fn trim(context: anytype) void {
-    if (context.memory_wanted) flush_again(context);
     const slabs = &context.resources.slabs;
     if (slabs.allocations_total - context.allocations_before < quiet_allocations_max) slabs.trim();
 }

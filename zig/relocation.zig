@@ -576,14 +576,12 @@ fn feed(session: anytype, bytes: []const u8, outcome: *Outcome) !void {
                 rest = rest[found.frame_bytes..];
             },
             .large => |found| {
-                session.large = .{
+                const refused = session.begin_large(.{
                     .body_bytes = found.body_bytes,
                     .more = found.more,
                     .command = found.command,
-                };
-                try session.large.?.ask(&session.resources.slabs);
-                session.pipe.expected_bytes = if (found.command) 0 else found.body_bytes;
-                outcome.buffer_wanted = true;
+                }, outcome);
+                if (refused != null) return error.OutOfMemory;
                 return session.keep_tail(rest[found.header_bytes..]);
             },
         }

@@ -103,6 +103,7 @@ pub const Secure = struct {
             const target = secure.sealed[secure.sealed_bytes..][0..size];
             secure.cipher.seal(target, next.flags, next.body, stream);
             secure.sealed_bytes += @intCast(size);
+            queue.held += @intCast(frame_bytes(next.body.len));
             next = frames.next() orelse break;
         }
         assert(secure.sealed_bytes > 0);

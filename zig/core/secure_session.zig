@@ -177,26 +177,20 @@ pub fn flush(session: anytype, secure: *Secure) Outcome {
             return .{ .memory_wanted = true, .writable = session.pipe.drained() };
         };
         if (bytes.len == 0) break;
-        // Also when the kernel takes nothing of it.
-        queue.held = secure.held();
         const vector: std.posix.iovec_const = .{ .base = bytes.ptr, .len = bytes.len };
         const sent = session.io.send_vector(session.fd, &.{vector}) catch |failure| {
-            if (failure == error.WouldBlock or failure == error.SystemResources) {
-                session.watch_writable() catch return session.disconnect(.out_of_memory);
-                break;
-            }
-            session.cannot_send();
+            if (session.not_taken(failure)) |ended| return ended;
             break;
         };
         const before = queue.messages;
-        queue.advance(slabs, secure.advance(sent));
-        queue.held = secure.held();
+        const gone = secure.advance(sent);
+        queue.held -= @intCast(gone);
+        queue.advance(slabs, gone);
         session.pipe.count_out(before - queue.messages, sent);
         if (sent < bytes.len) {
             session.watch_writable() catch return session.disconnect(.out_of_memory);
             break;
         }
     }
-    if (queue.empty()) if (session.heartbeat) |it| it.sent();
-    return .{ .writable = session.pipe.drained(), .drained = queue.empty() };
+    return session.flushed();
 }

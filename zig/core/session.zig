@@ -639,12 +639,7 @@ pub fn SessionType(comptime IO: type) type {
                 var offered: usize = 0;
                 for (vectors[0..used]) |vector| offered += vector.len;
                 const sent = session.io.send_vector(session.fd, vectors[0..used]) catch |failure| {
-                    // No memory in the kernel now is as good as no room, and passes like it.
-                    if (failure == error.WouldBlock or failure == error.SystemResources) {
-                        session.watch_writable() catch return session.disconnect(.out_of_memory);
-                        break;
-                    }
-                    session.cannot_send();
+                    if (session.not_taken(failure)) |ended| return ended;
                     break;
                 };
                 const before = queue.messages;
@@ -655,8 +650,25 @@ pub fn SessionType(comptime IO: type) type {
                     break;
                 }
             }
-            if (queue.empty()) if (session.heartbeat) |it| it.sent();
-            return .{ .writable = session.pipe.drained(), .drained = queue.empty() };
+            return session.flushed();
+        }
+
+        pub fn flushed(session: *Session) Outcome {
+            const empty = session.pipe.send.empty();
+            if (empty) if (session.heartbeat) |it| it.sent();
+            return .{ .writable = session.pipe.drained(), .drained = empty };
+        }
+
+        /// The kernel takes nothing now. Null: an event tells when it does, or reading why not.
+        pub fn not_taken(session: *Session, failure: io_module.SendError) ?Outcome {
+            switch (failure) {
+                // No memory in the kernel now is as good as no room, and passes like it.
+                error.WouldBlock, error.SystemResources => {
+                    session.watch_writable() catch return session.disconnect(.out_of_memory);
+                },
+                else => session.cannot_send(),
+            }
+            return null;
         }
 
         /// It is read until its end, of which no event may tell any more.
@@ -665,7 +677,7 @@ pub fn SessionType(comptime IO: type) type {
         }
 
         /// The peer's last bytes are read first; reading finds the error or the end.
-        pub fn cannot_send(session: *Session) void {
+        fn cannot_send(session: *Session) void {
             session.readable = true;
             session.unwritable = true;
             session.large_expected = false;

@@ -20,5 +20,7 @@ pub const Timer = struct {
         listener,
         /// Memory that was not needed for a while goes back to the system.
         trim,
+        /// Time to look again whether there is memory for what is to be encrypted.
+        flush,
     };
 };

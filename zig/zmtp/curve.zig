@@ -56,7 +56,7 @@ comptime {
     assert(message_extra == message_prefix.len + 8 + box_extra + 1);
 }
 
-/// What a peer can do wrong. A subset of `mechanism.ProtocolError`.
+/// What a peer can do wrong.
 pub const Error = error{
     UnexpectedCommand,
     MalformedHello,

@@ -75,43 +75,6 @@ pub const ProtocolCode = enum(u32) {
     websocket_unspecified = 0x30000000,
 };
 
-/// The same faults as errors, for the codecs of the mechanisms.
-pub const ProtocolError = error{
-    ZmtpUnspecified,
-    UnexpectedCommand,
-    InvalidSequence,
-    KeyExchange,
-    MalformedCommand,
-    MalformedMessage,
-    MalformedHello,
-    MalformedInitiate,
-    MalformedError,
-    MalformedReady,
-    MalformedWelcome,
-    InvalidMetadata,
-    Cryptographic,
-    MechanismMismatch,
-};
-
-pub fn protocol_code(fault: ProtocolError) ProtocolCode {
-    return switch (fault) {
-        error.ZmtpUnspecified => .zmtp_unspecified,
-        error.UnexpectedCommand => .unexpected_command,
-        error.InvalidSequence => .invalid_sequence,
-        error.KeyExchange => .key_exchange,
-        error.MalformedCommand => .malformed_command,
-        error.MalformedMessage => .malformed_message,
-        error.MalformedHello => .malformed_hello,
-        error.MalformedInitiate => .malformed_initiate,
-        error.MalformedError => .malformed_error,
-        error.MalformedReady => .malformed_ready,
-        error.MalformedWelcome => .malformed_welcome,
-        error.InvalidMetadata => .invalid_metadata,
-        error.Cryptographic => .cryptographic,
-        error.MechanismMismatch => .mechanism_mismatch,
-    };
-}
-
 const testing = std.testing;
 const hex = @import("hex.zig").hex;
 
@@ -144,11 +107,11 @@ test "mechanism: a name that only begins like ours passes for ours" {
 }
 
 test "mechanism: monitors written for libzmq misread our protocol errors" {
-    try testing.expectEqual(0x10000001, @intFromEnum(protocol_code(error.UnexpectedCommand)));
-    try testing.expectEqual(0x10000011, @intFromEnum(protocol_code(error.MalformedCommand)));
-    try testing.expectEqual(0x10000015, @intFromEnum(protocol_code(error.MalformedError)));
-    try testing.expectEqual(0x10000016, @intFromEnum(protocol_code(error.MalformedReady)));
-    try testing.expectEqual(0x10000018, @intFromEnum(protocol_code(error.InvalidMetadata)));
-    try testing.expectEqual(0x11000001, @intFromEnum(protocol_code(error.Cryptographic)));
-    try testing.expectEqual(0x11000002, @intFromEnum(protocol_code(error.MechanismMismatch)));
+    try testing.expectEqual(0x10000001, @intFromEnum(ProtocolCode.unexpected_command));
+    try testing.expectEqual(0x10000011, @intFromEnum(ProtocolCode.malformed_command));
+    try testing.expectEqual(0x10000015, @intFromEnum(ProtocolCode.malformed_error));
+    try testing.expectEqual(0x10000016, @intFromEnum(ProtocolCode.malformed_ready));
+    try testing.expectEqual(0x10000018, @intFromEnum(ProtocolCode.invalid_metadata));
+    try testing.expectEqual(0x11000001, @intFromEnum(ProtocolCode.cryptographic));
+    try testing.expectEqual(0x11000002, @intFromEnum(ProtocolCode.mechanism_mismatch));
 }

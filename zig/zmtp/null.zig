@@ -93,7 +93,7 @@ pub fn encode_ready(
     return buffer[0..size];
 }
 
-/// A subset of `mechanism.ProtocolError`.
+/// What a peer can do wrong.
 pub const Error = error{ UnexpectedCommand, MalformedCommand, MalformedError };
 
 /// What a peer may send instead of traffic.

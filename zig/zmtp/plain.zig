@@ -25,7 +25,7 @@ pub const welcome_bytes = welcome.len;
 pub const initiate_bytes_min = initiate_prefix.len;
 pub const ready_bytes_min = ready_prefix.len;
 
-/// A subset of `mechanism.ProtocolError`.
+/// What a peer can do wrong.
 pub const Error = error{ UnexpectedCommand, MalformedHello, MalformedWelcome };
 
 pub const Credentials = struct {
