@@ -2,9 +2,10 @@
 // that is frozen.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { Dealer, Pull, Router, type Socket } from "../../src/index.ts";
+import { Pull, type Socket } from "../../src/index.ts";
 import { numberOf } from "./messages.ts";
-import { eventually, fresh, killPeers, libzmq, type Peer, transports } from "./peer.ts";
+import { fresh, killPeers, libzmq, type Peer, transports } from "./peer.ts";
+import { findFrozen, findFrozenByItsWord } from "./scenes.ts";
 
 afterEach(killPeers);
 
@@ -60,34 +61,10 @@ describe.each(sides)("heartbeats: %s", (_, own, other) => {
 
 describe("a frozen libzmq", () => {
   test("is found dead, and found again when it goes on", async () => {
-    await using dealer = new Dealer({
-      heartbeatInterval: 50, heartbeatTimeout: 300, reconnectInterval: 20,
-    });
-    const peer = libzmq("dealer", "bind", fresh("tcp"), { stream: true, count: 1e6, "delay-us": 1000 });
-    dealer.connect(await peer.endpoint());
-    await dealer.receive(limits);
-    const reasons: (string | undefined)[] = [];
-    dealer.events.on("disconnect", ({ reason }) => reasons.push(reason));
-    process.kill(peer.pid, "SIGSTOP");
-    while (reasons.length === 0) await dealer.receive({ timeout: 50 }).catch(() => undefined);
-    expect(reasons).toEqual(["heartbeat_timeout"]);
-    process.kill(peer.pid, "SIGCONT");
-    await dealer.connected(undefined, limits);
+    await findFrozen({ ours: {}, theirs: {} });
   });
 
   test("that had told its time to live is found dead without heartbeats of ours", async () => {
-    await using router = new Router();
-    await router.bind("tcp://127.0.0.1:*");
-    const reasons: (string | undefined)[] = [];
-    router.events.on("disconnect", ({ reason }) => reasons.push(reason));
-    const peer = libzmq("dealer", "connect", router.lastEndpoint!, {
-      heartbeat: 50, "heartbeat-timeout": 5000, "heartbeat-ttl": 300, hold: true, messages: "1", rounds: 1,
-    });
-    await router.receive(limits);
-    await Bun.sleep(150);
-    process.kill(peer.pid, "SIGSTOP");
-    await eventually(() => reasons.length > 0, "its end");
-    expect(reasons).toEqual(["heartbeat_timeout"]);
-    process.kill(peer.pid, "SIGCONT");
+    await findFrozenByItsWord({ ours: {}, theirs: {} });
   });
 });

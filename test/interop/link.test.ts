@@ -16,7 +16,7 @@ import {
   Subscriber,
   type Writable,
 } from "../../src/index.ts";
-import { numbered, numberOf } from "./messages.ts";
+import { numbered, numberOf, range } from "./messages.ts";
 import {
   eventually,
   fixed,
@@ -27,6 +27,7 @@ import {
   type Role,
   transports,
 } from "./peer.ts";
+import { LIVES, PARTS, pushToTheKilled } from "./scenes.ts";
 
 afterEach(killPeers);
 
@@ -56,10 +57,6 @@ function subscribed(options: { reconnectInterval: number }): Subscriber {
   const subscriber = new Subscriber(options);
   subscriber.subscribe();
   return subscriber;
-}
-
-function range(first: number, end: number): number[] {
-  return Array.from({ length: end - first }, (_, index) => first + index);
 }
 
 describe("1,000,000 messages, none lost, in order", () => {
@@ -103,35 +100,8 @@ describe("1,000,000 messages, none lost, in order", () => {
 });
 
 describe("the peer is killed and started again ten times", () => {
-  const LIVES = 10;
-  const PARTS = 3;
-
   test.each(transports)("PUSH: what was not in flight arrives, over %s", async (transport) => {
-    await using push = new Push({ reconnectInterval: 20 });
-    const events = record(push);
-    const endpoint = fixed(transport);
-    push.connect(endpoint);
-    let sent = 0;
-    const arrived: number[] = [];
-    const send = async (messages: number) => {
-      for (const end = sent + messages; sent < end; sent += 1) {
-        await push.send(numbered(sent, PARTS, 100));
-      }
-    };
-    await send(50);
-    for (let life = 1; life <= LIVES; life += 1) {
-      const peer = libzmq("pull", "bind", endpoint, { numbered: true, parts: PARTS, log: true });
-      const due = sent - arrived.length + 50;
-      await peer.endpoint();
-      await send(50);
-      await peer.until(() => (peer.numbers().length >= due ? true : undefined), "all of it");
-      await peer.kill();
-      arrived.push(...peer.numbers());
-      await eventually(() => count(events, "disconnect") === life, "the disconnect event");
-      // Nobody is there: these wait.
-      if (life < LIVES) await send(50);
-    }
-    expect(arrived).toEqual(range(0, sent));
+    await pushToTheKilled(transport, { ours: { reconnectInterval: 20 }, theirs: {} });
   });
 
   const senders: [string, Role, () => Sender][] = [

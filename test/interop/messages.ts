@@ -89,3 +89,8 @@ export function numberOf(message: readonly Buffer[], parts: number): number {
 function readNumber(part: Buffer): number {
   return part.readUInt32LE(0) + part.readUInt32LE(4) * 2 ** 32;
 }
+
+/** The numbers from the first to before the end. */
+export function range(first: number, end: number): number[] {
+  return Array.from({ length: end - first }, (_, index) => first + index);
+}

@@ -1,9 +1,9 @@
 // A CURVE link to libzmq over time: peers that are killed and come back, heartbeats, floods.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { Dealer, Pull, Push, Router, type Socket } from "../../src/index.ts";
+import { Dealer, Pull, Push } from "../../src/index.ts";
 import { bothHalves, type Part } from "./credentials.ts";
-import { numbered, numberOf } from "./messages.ts";
+import { numbered, numberOf, range } from "./messages.ts";
 import {
   eventually,
   fixed,
@@ -16,24 +16,11 @@ import {
   type Transport,
   transports,
 } from "./peer.ts";
+import { findFrozen, findFrozenByItsWord, LIVES, PARTS, pushToTheKilled } from "./scenes.ts";
 
 afterEach(killPeers);
 
 const limits = { timeout: 10_000 };
-const LIVES = 10;
-const PARTS = 3;
-
-function range(first: number, end: number): number[] {
-  return Array.from({ length: end - first }, (_, index) => first + index);
-}
-
-function disconnects(socket: Socket): () => number {
-  let count = 0;
-  socket.events.on("disconnect", () => {
-    count += 1;
-  });
-  return () => count;
-}
 
 const faults = (peer: Peer) => peer.lines.filter((line) => "error" in line);
 
@@ -45,31 +32,7 @@ const roles = transports.flatMap((transport) => [
 describe("libzmq is killed and started again ten times", () => {
   test.each(roles)("PUSH as a $part over $transport: what was not in flight arrives", async ({ transport, part }) => {
     const { ours, theirs } = bothHalves("CURVE", part);
-    await using push = new Push({ ...ours, reconnectInterval: 10, linger: 0 });
-    const ends = disconnects(push);
-    const endpoint = fixed(transport);
-    push.connect(endpoint);
-    let sent = 0;
-    const arrived: number[] = [];
-    const send = async (messages: number) => {
-      for (const end = sent + messages; sent < end; sent += 1) {
-        await push.send(numbered(sent, PARTS, 100));
-      }
-    };
-    await send(50);
-    for (let life = 1; life <= LIVES; life += 1) {
-      const peer = libzmq("pull", "bind", endpoint, { ...theirs, numbered: true, parts: PARTS, log: true });
-      const due = sent - arrived.length + 50;
-      await peer.endpoint();
-      await send(50);
-      await peer.until(() => (peer.numbers().length >= due ? true : undefined), "all of it");
-      await peer.kill();
-      arrived.push(...peer.numbers());
-      await eventually(() => ends() === life, "the disconnect event");
-      // Nobody is there: these wait.
-      if (life < LIVES) await send(50);
-    }
-    expect(arrived).toEqual(range(0, sent));
+    await pushToTheKilled(transport, { ours: { ...ours, reconnectInterval: 10, linger: 0 }, theirs });
   });
 
   // Frames are encrypted in the order in which they were sent, but their keys end with a connection:
@@ -176,38 +139,11 @@ describe.each(beats)("heartbeats inside CURVE: %s", (_, own, other) => {
 
 describe("a frozen libzmq inside CURVE", () => {
   test("is found dead, and found again when it goes on", async () => {
-    const { ours, theirs } = bothHalves("CURVE", "client");
-    const beat = { heartbeatInterval: 50, heartbeatTimeout: 300, reconnectInterval: 20 };
-    await using dealer = new Dealer({ ...ours, ...beat });
-    const stream = { stream: true, count: 1e6, "delay-us": 1000 } as const;
-    const peer = libzmq("dealer", "bind", fresh("tcp"), { ...theirs, ...stream });
-    dealer.connect(await peer.endpoint());
-    await dealer.receive(limits);
-    const reasons: (string | undefined)[] = [];
-    dealer.events.on("disconnect", ({ reason }) => reasons.push(reason));
-    process.kill(peer.pid, "SIGSTOP");
-    while (reasons.length === 0) await dealer.receive({ timeout: 50 }).catch(() => undefined);
-    expect(reasons).toEqual(["heartbeat_timeout"]);
-    process.kill(peer.pid, "SIGCONT");
-    await dealer.connected(undefined, limits);
+    await findFrozen(bothHalves("CURVE", "client"));
   });
 
   test("that had told its time to live is found dead without heartbeats of ours", async () => {
-    const { ours, theirs } = bothHalves("CURVE", "server");
-    await using router = new Router(ours);
-    await router.bind("tcp://127.0.0.1:*");
-    const reasons: (string | undefined)[] = [];
-    router.events.on("disconnect", ({ reason }) => reasons.push(reason));
-    const beat = { heartbeat: 50, "heartbeat-timeout": 5000, "heartbeat-ttl": 300 } as const;
-    const peer = libzmq("dealer", "connect", router.lastEndpoint!, {
-      ...theirs, ...beat, hold: true, messages: "1", rounds: 1,
-    });
-    await router.receive(limits);
-    await Bun.sleep(150);
-    process.kill(peer.pid, "SIGSTOP");
-    await eventually(() => reasons.length > 0, "its end");
-    expect(reasons).toEqual(["heartbeat_timeout"]);
-    process.kill(peer.pid, "SIGCONT");
+    await findFrozenByItsWord(bothHalves("CURVE", "server"));
   });
 });
 
